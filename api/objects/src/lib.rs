@@ -1,1 +1,19 @@
-//! Placeholder: this room is being built.
+//! The words of the Kubernetes API: the dynamic object, resource types and their table, Status errors, selectors,
+//! quantities, names, and the custom resources this platform itself ships.
+//!
+//! This room knows no store, no HTTP and no clock. Objects stay dynamic (ordered JSON maps) on purpose: an API server must
+//! return every field it was given, also those a typed struct of some version would drop.
+
+mod cause;
+mod error;
+mod object;
+mod owner;
+mod registry;
+mod resource;
+
+pub use cause::{Cause, CauseReason};
+pub use error::{ApiError, Details, Reason};
+pub use object::{Object, ObjectError};
+pub use owner::OwnerReference;
+pub use registry::builtin;
+pub use resource::{GroupResource, GroupVersionKind, ResourceType, Subresource};
