@@ -80,7 +80,11 @@ pub trait NodeApi: Send + Sync + 'static {
     fn node(&self) -> BoxFuture<'_, Result<Option<Arc<Node>>, Error>>;
 
     /// A ConfigMap; `None` if there is none.
-    fn config_map<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<ConfigMap>>, Error>>;
+    fn config_map<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Arc<ConfigMap>>, Error>>;
 
     /// A Secret; `None` if there is none.
     fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Secret>>, Error>>;

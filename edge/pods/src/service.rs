@@ -44,7 +44,13 @@ impl Pods {
 impl Handle {
     /// The log of a container. `container` may be empty for a pod with one container. Fails with [`Error::NotFound`]
     /// if there is no such pod, container or log.
-    pub async fn logs(&self, namespace: &str, pod: &str, container: &str, _options: LogOptions) -> Result<LogStream, Error> {
+    pub async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        _options: LogOptions,
+    ) -> Result<LogStream, Error> {
         Err(Error::NotFound(format!("no log of container {container:?} of pod {namespace}/{pod} on this node")))
     }
 }
