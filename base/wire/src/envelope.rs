@@ -132,7 +132,11 @@ impl Envelope {
     /// Reads content that may be a JSON document or, as KubeEdge sends patches and some device messages, a JSON string
     /// that holds one. Gives the inner document's text.
     pub fn document(&self) -> Result<Cow<'_, str>, Error> {
-        if self.content.get().starts_with('"') { self.read::<String>().map(Cow::Owned) } else { Ok(self.content.get().into()) }
+        if self.content.get().starts_with('"') {
+            self.read::<String>().map(Cow::Owned)
+        } else {
+            Ok(self.content.get().into())
+        }
     }
 
     /// Decodes one text frame.

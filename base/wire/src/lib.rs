@@ -19,7 +19,9 @@ mod varint;
 
 pub use ack::needs_ack;
 pub use answer::{Failure, FailureDetails, GoError, ObjectResp};
-pub use envelope::{Content, Envelope, Header, Route, content, escape_html, group, new_id, null, ok, operation, source};
+pub use envelope::{
+    Content, Envelope, Header, Route, content, escape_html, group, new_id, null, ok, operation, source,
+};
 pub use error::Error;
 pub use link::{Frame, Have, HaveEntry, LINK_HEADER, LINK_VERSION, Limits, Record, Telemetry, TelemetryBuilder};
 pub use quic::{PACKET_HEADER_BYTES, PacketHeader, PacketKind, decode_message, encode_message};

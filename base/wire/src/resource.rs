@@ -116,7 +116,9 @@ impl<'a> Resource<'a> {
             ["device", namespace, name, "twin", "edge_updated"] => {
                 Self::Device { namespace, name, topic: DeviceTopic::Twin }
             }
-            ["device", namespace, name, "state", "update"] => Self::Device { namespace, name, topic: DeviceTopic::State },
+            ["device", namespace, name, "state", "update"] => {
+                Self::Device { namespace, name, topic: DeviceTopic::State }
+            }
             [TASK_GROUP, version, kind, job, "node", node] => Self::Task { version, kind, job, node },
             [namespace, kind] => Self::Object { namespace: not_null(namespace), kind, name: None },
             [namespace, kind, name] => Self::Object { namespace: not_null(namespace), kind, name: Some(name) },

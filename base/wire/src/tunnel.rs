@@ -1,8 +1,8 @@
 //! Frames of KubeEdge's stream tunnel (:10004): one WebSocket *text* message each, although the content is binary, so
 //! UTF-8 checking must be off on that socket.
 
-use crate::varint::{self, Reader};
 use crate::Error;
+use crate::varint::{self, Reader};
 
 /// Longest `data` of a frame: 1 MiB (KubeEdge 1.23 `pkg/stream`).
 pub const MAX_TUNNEL_DATA: usize = 1 << 20;
