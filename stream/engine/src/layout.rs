@@ -1,0 +1,146 @@
+//! The scanner of a stream: walks a JSON payload once and fills only the slots that rules need.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use edgeward_functions::json::{Cursor, JsonError, Numbers, parse};
+use edgeward_functions::{Map, Value};
+
+use crate::convert::conform;
+use crate::row::Slot;
+use crate::schema::{ColumnType, StreamDef};
+
+/// Which slot each wanted column has. Slots are only ever added while the stream lives, so compiled expressions stay valid.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    columns: Vec<Column>,
+    by_name: HashMap<Arc<str>, usize>,
+    numbers: Numbers,
+    /// The keys of the last payload in order with what to do for them: most messages of a stream look alike.
+    order: Vec<(Box<[u8]>, Option<u32>)>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: Arc<str>,
+    declared: Option<ColumnType>,
+}
+
+/// How many keys of a payload are remembered in order.
+const REMEMBERED_KEYS: usize = 32_768;
+
+impl Layout {
+    /// A layout with a slot for each declared column that is in `wanted`; grows by [`Layout::slot`].
+    pub(crate) fn new(definition: &StreamDef) -> Layout {
+        Layout { numbers: definition.numbers, ..Layout::default() }
+    }
+
+    /// The slot of a column, made if it is new.
+    pub(crate) fn slot(&mut self, definition: &StreamDef, name: &str) -> usize {
+        if let Some(slot) = self.by_name.get(name) {
+            return *slot;
+        }
+        let slot = self.columns.len();
+        let name: Arc<str> = name.into();
+        let declared = definition.fields.iter().find(|field| *field.name == *name).map(|field| field.data_type.clone());
+        self.by_name.insert(name.clone(), slot);
+        self.columns.push(Column { name, declared });
+        self.order.clear();
+        slot
+    }
+
+    /// What undeclared JSON numbers become.
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// How many slots a row has.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Name of a slot's column.
+    pub(crate) fn name(&self, slot: usize) -> &Arc<str> {
+        &self.columns[slot].name
+    }
+
+    /// Fills `slots` from one JSON object. Later duplicates of a key win.
+    ///
+    /// # Errors
+    /// The payload is no JSON object, or a declared column has another type; the text is what the rule's sinks see.
+    pub(crate) fn scan(&mut self, payload: &Bytes, slots: &mut Vec<Slot>) -> Result<(), String> {
+        slots.clear();
+        slots.resize_with(self.columns.len(), || Slot::of(Value::Nil));
+        let mut cursor = Cursor::new(payload);
+        cursor.blank();
+        let mut members = cursor.members().map_err(text)?;
+        let mut position = 0;
+        while let Some((key, escaped)) = cursor.next_key(&mut members).map_err(text)? {
+            match self.locate(position, key, escaped) {
+                Some(slot) => slots[slot as usize] = self.read(&mut cursor, slot as usize)?,
+                None => cursor.skip(1).map_err(text)?,
+            }
+            position += 1;
+        }
+        cursor.end().map_err(text)
+    }
+
+    /// The slot of the key at `position`, first by guessing that the payload looks like the one before.
+    #[inline]
+    fn locate(&mut self, position: usize, key: &[u8], escaped: bool) -> Option<u32> {
+        if let Some((expected, slot)) = self.order.get(position)
+            && **expected == *key
+        {
+            return *slot;
+        }
+        self.locate_slowly(position, key, escaped)
+    }
+
+    fn locate_slowly(&mut self, position: usize, key: &[u8], escaped: bool) -> Option<u32> {
+        let slot = if escaped {
+            let quoted = [b"\"", key, b"\""].concat();
+            parse(&quoted, self.numbers).ok().and_then(|name| self.by_name.get(name.as_str()?).copied())
+        } else {
+            std::str::from_utf8(key).ok().and_then(|name| self.by_name.get(name).copied())
+        };
+        let slot = slot.and_then(|slot| u32::try_from(slot).ok());
+        if position < REMEMBERED_KEYS {
+            self.order.truncate(position);
+            if self.order.len() == position {
+                self.order.push((key.into(), slot));
+            }
+        }
+        slot
+    }
+
+    /// Reads the value for a slot: numbers and words at once, text and nested values as spans.
+    #[inline]
+    fn read(&self, cursor: &mut Cursor<'_>, slot: usize) -> Result<Slot, String> {
+        let column = &self.columns[slot];
+        match (&column.declared, cursor.peek()) {
+            (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::of).map_err(text),
+            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::of).map_err(text),
+            (None, Some(b'"' | b'{' | b'[')) | (Some(ColumnType::String), Some(b'"')) => {
+                let start = cursor.at();
+                cursor.skip(1).map_err(text)?;
+                Ok(Slot::span(start, cursor.at()))
+            }
+            (None, _) => cursor.word().map(Slot::of).map_err(text),
+            (Some(declared), _) => {
+                let value = cursor.value(Numbers::WholeAsInt, 1).map_err(text)?;
+                conform(&column.name, value, declared).map(Slot::of)
+            }
+        }
+    }
+
+    /// Fills `slots` from a decoded row.
+    pub(crate) fn pick(&self, row: &Map, slots: &mut Vec<Slot>) {
+        slots.clear();
+        slots.extend(self.columns.iter().map(|column| Slot::of(row.get(&column.name).cloned().unwrap_or_default())));
+    }
+}
+
+fn text(error: JsonError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,113 @@
+//! A row: the payload it came in and a slot for each column some rule needs.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use edgeward_functions::json::{Numbers, lenient};
+use edgeward_functions::{Map, Value};
+
+use crate::Ack;
+
+/// Metadata of a message (`topic`, `qos`, …), shared by its rows.
+pub type Meta = Arc<Map>;
+
+/// One row of a stream. Immutable and shared by all rules of the stream; text and nested columns are decoded when first touched.
+#[derive(Debug)]
+pub struct Row {
+    pub(crate) slots: Box<[Slot]>,
+    pub(crate) origin: Origin,
+    /// When it arrived, in ms since 1970.
+    pub at: i64,
+    /// Its event time by the stream's TIMESTAMP column, in ms since 1970; none when there is no such column or it is unreadable.
+    pub event: Option<i64>,
+    /// Metadata of the message.
+    pub meta: Option<Meta>,
+    /// Token of the message.
+    pub ack: Option<Ack>,
+    all: OnceLock<Arc<Map>>,
+}
+
+/// What a row was made of; `SELECT *` of a schemaless stream reads it.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A JSON object.
+    Json(Bytes, Numbers),
+    /// A decoded row.
+    Map(Arc<Map>),
+    /// Rows of several streams side by side.
+    Joined(Box<[Option<Arc<Row>>]>),
+}
+
+/// A column's place: a value, or the span of its JSON text until someone asks.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    start: u32,
+    end: u32,
+    value: OnceLock<Value>,
+}
+
+impl Slot {
+    /// A slot that holds its value.
+    pub(crate) fn of(value: Value) -> Slot {
+        Slot { start: 0, end: 0, value: OnceLock::from(value) }
+    }
+
+    /// A slot to be decoded from `start..end` of the payload. An empty span is nil.
+    pub(crate) fn span(start: usize, end: usize) -> Slot {
+        Slot { start: start as u32, end: end as u32, value: OnceLock::new() }
+    }
+}
+
+impl Row {
+    pub(crate) fn new(slots: Box<[Slot]>, origin: Origin, at: i64) -> Row {
+        Row { slots, origin, at, event: None, meta: None, ack: None, all: OnceLock::new() }
+    }
+
+    /// The value of a slot; nil when the row was decoded before the slot was wanted, or lacks the column.
+    #[inline]
+    pub fn get(&self, slot: usize) -> &Value {
+        match self.slots.get(slot) {
+            Some(slot) => match slot.value.get() {
+                Some(value) => value,
+                None => slot.value.get_or_init(|| self.decode(slot)),
+            },
+            None => &Value::Nil,
+        }
+    }
+
+    #[cold]
+    fn decode(&self, slot: &Slot) -> Value {
+        match &self.origin {
+            Origin::Json(payload, numbers) if slot.end > slot.start => {
+                payload.get(slot.start as usize..slot.end as usize).map_or(Value::Nil, |text| lenient(text, *numbers))
+            }
+            _ => Value::Nil,
+        }
+    }
+
+    /// All columns the message had, for `*` of a schemaless stream. Of joined rows the earlier one wins on equal names.
+    pub fn all(&self) -> &Arc<Map> {
+        self.all.get_or_init(|| match &self.origin {
+            Origin::Map(map) => map.clone(),
+            Origin::Json(payload, numbers) => match lenient(payload, *numbers) {
+                Value::Map(map) => map,
+                _ => Arc::default(),
+            },
+            Origin::Joined(rows) => {
+                let mut merged = Map::new();
+                for row in rows.iter().rev().flatten() {
+                    merged.extend(row.all().iter().map(|(key, value)| (key.clone(), value.clone())));
+                }
+                Arc::new(merged)
+            }
+        })
+    }
+
+    /// The row of one side of a join.
+    pub(crate) fn side(&self, index: usize) -> Option<&Arc<Row>> {
+        match &self.origin {
+            Origin::Joined(rows) => rows.get(index).and_then(Option::as_ref),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The seam to sources: what a connector implements and what it is given.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use edgeward_functions::Value;
+use edgeward_service::Tasks;
+use futures::future::BoxFuture;
+
+use crate::{Ack, Map, Meta, Stream};
+
+/// Why a source ended or could not read something.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// A connector. It runs as one task until its input ends or its context is cancelled.
+pub trait Source: Send + 'static {
+    /// Reads and emits until the end. `Ok` means the input is finished (EOF ends the rule with `done`); return early when
+    /// `context.tasks` is cancelled. Reconnecting is the source's own business: only a failure no retry can cure is an error.
+    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>>;
+}
+
+/// What a running source has at hand.
+pub struct SourceContext {
+    /// Where its messages go.
+    pub emitter: Emitter,
+    /// The source's node of the task tree.
+    pub tasks: Tasks,
+}
+
+/// What came in.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Bytes still to be decoded by the stream's FORMAT.
+    Payload(Bytes),
+    /// A row that needs no decoding (memory topics, SQL results).
+    Row(Arc<Map>),
+}
+
+/// One message of a source.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Payload or row.
+    pub body: Body,
+    /// Metadata for `meta()` and `mqtt()`: topic, qos, messageId, …
+    pub meta: Option<Meta>,
+    /// Completed when every rule's sinks are done with what was made of the message.
+    pub ack: Option<Ack>,
+}
+
+impl Message {
+    /// A payload without metadata.
+    pub fn payload(payload: impl Into<Bytes>) -> Message {
+        Message { body: Body::Payload(payload.into()), meta: None, ack: None }
+    }
+
+    /// A decoded row without metadata.
+    pub fn row(row: Arc<Map>) -> Message {
+        Message { body: Body::Row(row), meta: None, ack: None }
+    }
+
+    /// With metadata.
+    #[must_use]
+    pub fn with_meta(mut self, meta: Meta) -> Message {
+        self.meta = Some(meta);
+        self
+    }
+
+    /// With an acknowledgement token.
+    #[must_use]
+    pub fn with_ack(mut self, ack: Ack) -> Message {
+        self.ack = Some(ack);
+        self
+    }
+}
+
+/// State of a connection as `connection_status` shows it (1, 0, −1).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Connection {
+    /// Up.
+    Connected,
+    /// Trying.
+    Connecting,
+    /// Down, with the reason.
+    Disconnected(String),
+}
+
+/// The way from a source into its stream. Decoding and the rules' filters run in the caller.
+#[derive(Clone)]
+pub struct Emitter {
+    stream: Arc<Stream>,
+}
+
+impl Emitter {
+    /// An emitter into `stream`.
+    pub fn new(stream: Arc<Stream>) -> Emitter {
+        Emitter { stream }
+    }
+
+    /// Takes one message in. Waits only when a rule asked for back-pressure (`disableBufferFullDiscard`) and its queue is full.
+    pub async fn emit(&self, message: Message) {
+        if self.stream.push(message) {
+            self.stream.wait_for_space().await;
+        }
+    }
+
+    /// Takes one message in without waiting: for callers that must not block, e.g. a callback on a broker's thread.
+    pub fn emit_now(&self, message: Message) {
+        self.stream.push(message);
+    }
+
+    /// Reports a failure to the rules: counted as an exception, and a message to the sinks where `sendError` is set.
+    pub fn error(&self, text: &str) {
+        self.stream.push_error(text);
+    }
+
+    /// Reports the state of the connection.
+    pub fn connection(&self, state: Connection) {
+        self.stream.set_connection(state);
+    }
+}
+
+/// Turns payloads of one FORMAT into rows. JSON is built in (and never goes through this); connectors add the others.
+pub trait Decode: Send {
+    /// Appends the rows of one payload, each a map.
+    ///
+    /// # Errors
+    /// The payload is not of this format; the text goes to the rules as an error row.
+    fn decode(&mut self, payload: &Bytes, rows: &mut Vec<Arc<Map>>) -> Result<(), String>;
+}
+
+/// Builds metadata from pairs.
+pub fn meta<const N: usize>(pairs: [(&str, Value); N]) -> Meta {
+    Arc::new(pairs.into_iter().map(|(key, value)| (Arc::from(key), value)).collect())
+}

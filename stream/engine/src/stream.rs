@@ -1,0 +1,284 @@
+//! A running stream: decodes each payload once and hands the row to every rule whose filter keeps it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use edgeward_functions::Map;
+use edgeward_functions::json::Cursor;
+use edgeward_service::clock;
+use parking_lot::Mutex;
+
+use crate::layout::Layout;
+use crate::queue::Queue;
+use crate::row::{Origin, Row, Slot};
+use crate::source::{Body, Connection, Decode, Message};
+use crate::{Ack, Meta, StreamDef};
+
+/// The shared part of a stream. One instance serves one rule, or all rules of a SHARED stream.
+pub struct Stream {
+    definition: StreamDef,
+    state: Mutex<State>,
+    received: AtomicU64,
+    failed: AtomicU64,
+    connection: Mutex<Option<Connection>>,
+}
+
+struct State {
+    layout: Layout,
+    decoder: Option<Box<dyn Decode>>,
+    taps: Vec<Tap>,
+    next_tap: u64,
+    /// Slots of the row being decoded, reused until some rule keeps the row.
+    scratch: Vec<Slot>,
+    /// Queues that asked the source to wait.
+    full: Vec<Arc<Queue<Item>>>,
+}
+
+/// Decides in the stream whether a rule wants a row; an error goes to the rule in the row's place.
+pub(crate) type Filter = Box<dyn FnMut(&Row) -> Result<bool, String> + Send>;
+
+/// One rule's way out of a stream.
+struct Tap {
+    id: u64,
+    input: usize,
+    filter: Option<Filter>,
+    queue: Arc<Queue<Item>>,
+}
+
+/// What waits in a rule's queue.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// A row of the rule's input of this index.
+    Row(usize, Arc<Row>),
+    /// A run-time error before the rule, with the token of the message.
+    Error(Arc<str>, Option<Ack>),
+    /// The input of this index ended.
+    End(usize),
+}
+
+impl Stream {
+    /// A stream by its definition. `decoder` is the FORMAT's, none for JSON.
+    pub fn new(definition: StreamDef, decoder: Option<Box<dyn Decode>>) -> Arc<Stream> {
+        let state = State {
+            layout: Layout::new(&definition),
+            decoder,
+            taps: Vec::new(),
+            next_tap: 0,
+            scratch: Vec::new(),
+            full: Vec::new(),
+        };
+        Arc::new(Stream {
+            definition,
+            state: Mutex::new(state),
+            received: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            connection: Mutex::new(None),
+        })
+    }
+
+    /// The definition.
+    pub fn definition(&self) -> &StreamDef {
+        &self.definition
+    }
+
+    /// Messages received since the start.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Messages that could not be decoded.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// State of the connection, if the source reported one.
+    pub fn connection(&self) -> Option<Connection> {
+        self.connection.lock().clone()
+    }
+
+    /// How many rules read the stream.
+    pub fn rules(&self) -> usize {
+        self.state.lock().taps.len()
+    }
+
+    /// Tells the rules that the input is finished.
+    pub fn end(&self) {
+        for tap in &self.state.lock().taps {
+            tap.queue.push(Item::End(tap.input));
+        }
+    }
+
+    pub(crate) fn set_connection(&self, state: Connection) {
+        *self.connection.lock() = Some(state);
+    }
+
+    /// Makes a slot for each column, in the order given.
+    pub(crate) fn slots<'a>(&self, columns: impl Iterator<Item = &'a str>) -> Vec<usize> {
+        let mut state = self.state.lock();
+        columns.map(|column| state.layout.slot(&self.definition, column)).collect()
+    }
+
+    /// Sends rows to `queue` from now on; undone by dropping the answer.
+    pub(crate) fn attach(self: &Arc<Stream>, input: usize, filter: Option<Filter>, queue: Arc<Queue<Item>>) -> Attachment {
+        let mut state = self.state.lock();
+        let id = state.next_tap;
+        state.next_tap += 1;
+        state.taps.push(Tap { id, input, filter, queue });
+        Attachment { stream: self.clone(), id, base: self.received() }
+    }
+
+    pub(crate) fn push(&self, message: Message) -> bool {
+        self.push_at(message, clock::now_ms())
+    }
+
+    /// Takes in a message that arrived at `now`. True: some rule asks the source to wait.
+    pub(crate) fn push_at(&self, message: Message, now: i64) -> bool {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let Message { body, meta, ack } = message;
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let decoded = match body {
+            Body::Row(map) => {
+                state.take_map(map, now, &meta, &ack);
+                Ok(())
+            }
+            Body::Payload(payload) => state.take_payload(payload, now, &meta, &ack),
+        };
+        if let Err(text) = decoded {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            state.error(&text, ack.as_ref());
+        }
+        !state.full.is_empty()
+    }
+
+    pub(crate) fn push_error(&self, text: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.state.lock().error(text, None);
+    }
+
+    pub(crate) async fn wait_for_space(&self) {
+        let full = std::mem::take(&mut self.state.lock().full);
+        for queue in full {
+            queue.wait_for_space().await;
+        }
+    }
+}
+
+impl State {
+    fn take_payload(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+        if let Some(decoder) = &mut self.decoder {
+            let mut rows = Vec::new();
+            decoder.decode(&payload, &mut rows)?;
+            rows.into_iter().for_each(|row| self.take_map(row, now, meta, ack));
+            return Ok(());
+        }
+        let mut cursor = Cursor::new(&payload);
+        cursor.blank();
+        if cursor.peek() != Some(b'[') {
+            return self.take_object(payload, now, meta, ack);
+        }
+        // An array holds several rows; each is decoded from its own slice.
+        let mut first = true;
+        cursor.expect(b'[').map_err(|error| error.to_string())?;
+        while cursor.next_item(&mut first).map_err(|error| error.to_string())? {
+            let start = cursor.at();
+            cursor.skip(1).map_err(|error| error.to_string())?;
+            self.take_object(payload.slice(start..cursor.at()), now, meta, ack)?;
+        }
+        cursor.end().map_err(|error| error.to_string())
+    }
+
+    fn take_object(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+        let mut slots = std::mem::take(&mut self.scratch);
+        self.layout.scan(&payload, &mut slots)?;
+        let numbers = self.layout.numbers();
+        self.route(slots, Origin::Json(payload, numbers), now, meta, ack);
+        Ok(())
+    }
+
+    fn take_map(&mut self, map: Arc<Map>, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) {
+        let mut slots = std::mem::take(&mut self.scratch);
+        self.layout.pick(&map, &mut slots);
+        self.route(slots, Origin::Map(map), now, meta, ack);
+    }
+
+    /// Offers a row to every rule; only a row that someone keeps is moved to the heap for good.
+    fn route(&mut self, slots: Vec<Slot>, origin: Origin, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) {
+        let mut row = Row::new(slots.into_boxed_slice(), origin, now);
+        row.meta = meta.clone();
+        row.ack = ack.clone();
+        let mut shared = Holder::Mine(row);
+        for tap in &mut self.taps {
+            let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter(shared.row())) {
+                Ok(false) => continue,
+                Ok(true) => Item::Row(tap.input, shared.share()),
+                Err(text) => Item::Error(text.into(), ack.clone()),
+            };
+            if tap.queue.push(item) {
+                self.full.push(tap.queue.clone());
+            }
+        }
+        if let Holder::Mine(row) = shared {
+            self.scratch = row.slots.into_vec();
+        }
+    }
+
+    fn error(&mut self, text: &str, ack: Option<&Ack>) {
+        let text: Arc<str> = text.into();
+        for tap in &self.taps {
+            tap.queue.push(Item::Error(text.clone(), ack.cloned()));
+        }
+    }
+}
+
+/// A row that becomes shared when the first rule keeps it.
+enum Holder {
+    Mine(Row),
+    Shared(Arc<Row>),
+    Moving,
+}
+
+impl Holder {
+    fn row(&self) -> &Row {
+        match self {
+            Holder::Mine(row) => row,
+            Holder::Shared(row) => row,
+            Holder::Moving => unreachable!("a row is moved only inside share()"),
+        }
+    }
+
+    fn share(&mut self) -> Arc<Row> {
+        let shared = match std::mem::replace(self, Holder::Moving) {
+            Holder::Mine(row) => Arc::new(row),
+            Holder::Shared(row) => row,
+            Holder::Moving => unreachable!("a row is moved only inside share()"),
+        };
+        *self = Holder::Shared(shared.clone());
+        shared
+    }
+}
+
+/// A rule's place at a stream; dropping it detaches.
+pub(crate) struct Attachment {
+    stream: Arc<Stream>,
+    id: u64,
+    base: u64,
+}
+
+impl Attachment {
+    /// Messages the stream received since the rule was attached.
+    pub(crate) fn received(&self) -> u64 {
+        self.stream.received() - self.base
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.stream.state.lock().taps.retain(|tap| tap.id != self.id);
+    }
+}
+
+/// The drained side of a rule's queue.
+pub(crate) type Inbox = VecDeque<Item>;

@@ -1,0 +1,7 @@
+//! JSON text to and from values, without any intermediate tree.
+
+mod parse;
+mod print;
+
+pub use parse::{Cursor, JsonError, MAX_DEPTH, Numbers, lenient, parse};
+pub use print::{Printer, Unprintable, write_string};
