@@ -49,6 +49,12 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The datastore has reached its own limit. Deletions still pass.
+    #[error("datastore has reached its limit of {limit} bytes; delete objects or raise the limit")]
+    Quota {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// Another process has the datastore open.
     #[error("datastore {} is in use by another process; stop that one first", .0.display())]
     Locked(PathBuf),

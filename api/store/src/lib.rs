@@ -4,10 +4,21 @@
 //! of its scope exactly once and in order, or ends with an error that says why. Values are opaque bytes here: this room knows
 //! nothing of Kubernetes but the shape of a key.
 
+mod database;
 mod error;
+mod feed;
+mod history;
 mod key;
+mod log;
+mod options;
+mod readers;
+mod sqlite;
 mod types;
+mod watch;
+mod writer;
 
 pub use error::StoreError;
 pub use key::{Key, Scope};
+pub use options::Options;
+pub use sqlite::SqliteStore;
 pub use types::{Change, Entry, ListQuery, Page, Revision, Store, Watch, Write};
