@@ -6,14 +6,21 @@
 
 mod cause;
 mod error;
+pub mod names;
 mod object;
 mod owner;
+mod quantity;
 mod registry;
 mod resource;
+mod selector;
 
 pub use cause::{Cause, CauseReason};
 pub use error::{ApiError, Details, Reason};
 pub use object::{Object, ObjectError};
 pub use owner::OwnerReference;
+pub use quantity::{Quantity, QuantityError};
 pub use registry::builtin;
 pub use resource::{GroupResource, GroupVersionKind, ResourceType, Subresource};
+pub use selector::{
+    FieldRequirement, FieldSelector, LabelSelector, NodeSelector, NodeSelectorTerm, Operator, Requirement, SelectorError,
+};
