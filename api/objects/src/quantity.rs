@@ -161,15 +161,19 @@ fn amount(whole: &str, fraction: &str, scale: Scale) -> i128 {
     let fraction = fraction.trim_end_matches('0');
     let mut exponent = scale.exponent - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let digits = whole.bytes().chain(fraction.bytes()).skip_while(|byte| *byte == b'0').collect::<Vec<_>>();
-    // 38 digits fill an i128; what is cut off on the right only decides about rounding up.
-    let kept = digits.len().min(25);
+    // The largest amount has 28 digits; what is cut off on the right only decides about rounding up.
+    let kept = digits.len().min(28);
     let mut lost = digits[kept..].iter().any(|byte| *byte != b'0');
     exponent = exponent.saturating_add(i32::try_from(digits.len() - kept).unwrap_or(i32::MAX));
     let mut value = digits[..kept].iter().fold(0_i128, |value, byte| value * 10 + i128::from(byte - b'0'));
     if value == 0 {
         return 0;
     }
-    value = value.saturating_mul(scale.numerator);
+    while value.checked_mul(scale.numerator).is_none() {
+        lost |= value % 10 != 0;
+        (value, exponent) = (value / 10, exponent + 1);
+    }
+    value *= scale.numerator;
     while exponent > 0 && value < MAX {
         value = value.saturating_mul(10);
         exponent -= 1;
