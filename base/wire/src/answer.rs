@@ -69,6 +69,11 @@ impl Failure {
     pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
         Self { status: "Failure".into(), message: message.into(), reason: reason.into(), code, ..Self::default() }
     }
+
+    /// The same, naming the object.
+    pub fn with_details(self, details: Option<FailureDetails>) -> Self {
+        Self { details, ..self }
+    }
 }
 
 impl From<Failure> for GoError {
