@@ -1,0 +1,52 @@
+# One entry for every chore. On a fresh Debian 12 with Rust, gcc and make, `make demo` and `make test` need nothing else.
+
+# The build cache lives outside the clone, so that a fresh clone does not build everything anew.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgeward/target
+CARGO ?= cargo
+EDGEWARD = $(CARGO_TARGET_DIR)/release/edgeward
+ONCE ?=
+DEMO_FLAGS = $(if $(ONCE),--once)
+
+.PHONY: help demo build test unit lint bench dist setup setup-tests clean
+
+help:
+	@echo 'make demo           run the factory: cloud, three edge nodes, devices, rules, a cut link (ONCE=1: end after it)'
+	@echo 'make test           run all tests'
+	@echo 'make bench          print speed and memory beside the peers'
+	@echo 'make lint           formatting, lints, dependency policy and directions'
+	@echo 'make dist           build the stripped release binary and print its size'
+
+setup:
+	@tools/setup.sh run
+
+setup-tests:
+	@tools/setup.sh test
+
+build:
+	$(CARGO) build --release --locked -p edgeward
+
+demo: setup build
+	$(EDGEWARD) demo $(DEMO_FLAGS)
+
+# The scenarios drive the real program, so it is built first.
+test: setup-tests
+	$(CARGO) build --locked -p edgeward
+	$(CARGO) test --locked --workspace
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked -p xtask
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check
+
+bench: setup-tests build
+	$(EDGEWARD) bench
+
+dist:
+	$(CARGO) build --profile dist --locked -p edgeward
+	@mkdir -p dist && cp $(CARGO_TARGET_DIR)/dist/edgeward dist/edgeward
+	@ls -l dist/edgeward | awk '{printf "dist/edgeward: %.1f MB\n", $$5 / 1000000}'
+
+clean:
+	$(CARGO) clean
