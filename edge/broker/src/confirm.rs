@@ -190,14 +190,20 @@ mod tests {
 
     fn due(replies: &Replies) -> (Vec<u16>, bool) {
         let mut ids = Vec::new();
-        let given_up = replies.drain(|reply| if let Packet::PubAck(ack) = reply { ids.push(ack.packet_id) }).is_err();
+        let given_up = replies
+            .drain(|reply| {
+                if let Packet::PubAck(ack) = reply {
+                    ids.push(ack.packet_id)
+                }
+            })
+            .is_err();
         (ids, given_up)
     }
 
     #[test]
     fn replies_keep_their_order_and_wait_for_every_promise() {
         let replies = Arc::new(Replies::default());
-        let mut ask = |packet_id| {
+        let ask = |packet_id| {
             let slot = replies.owe(Packet::PubAck(Ack { packet_id }));
             Asker::of(Tell::Client(replies.clone(), slot))
         };

@@ -57,7 +57,14 @@ impl Core {
     /// Hands a message to everybody on `routes`. Nothing may be awaited between this and [`Batch::wake`].
     ///
     /// `may_wait` says whether the publisher heeds a full [`Batch`].
-    pub(crate) fn publish(&self, message: &Message, routes: &[Route], asker: &mut Asker, batch: &mut Batch, may_wait: bool) {
+    pub(crate) fn publish(
+        &self,
+        message: &Message,
+        routes: &[Route],
+        asker: &mut Asker,
+        batch: &mut Batch,
+        may_wait: bool,
+    ) {
         metrics::RECEIVED.inc();
         let live;
         let message = if message.retain {

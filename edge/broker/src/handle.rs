@@ -65,7 +65,11 @@ impl Handle {
     ///
     /// # Errors
     /// A filter is not valid.
-    pub fn subscribe<F: AsRef<str>>(&self, filters: &[F], options: SubscribeOptions) -> Result<Subscription, BrokerError> {
+    pub fn subscribe<F: AsRef<str>>(
+        &self,
+        filters: &[F],
+        options: SubscribeOptions,
+    ) -> Result<Subscription, BrokerError> {
         let parse = |filter: &F| {
             let text = filter.as_ref();
             Filter::try_from(text).map_err(|source| BrokerError::Topic { text: text.to_owned(), source })

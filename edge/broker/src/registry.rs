@@ -113,7 +113,14 @@ impl Registry {
     }
 
     /// Unsubscribes.
-    pub(crate) fn unsubscribe(&self, router: &Router, session: &Session, epoch: u64, filter: &Filter, asker: &mut Asker) {
+    pub(crate) fn unsubscribe(
+        &self,
+        router: &Router,
+        session: &Session,
+        epoch: u64,
+        filter: &Filter,
+        asker: &mut Asker,
+    ) {
         let _sessions = self.sessions.lock();
         if session.unsubscribe(epoch, filter, asker) {
             router.remove(filter, session.id);

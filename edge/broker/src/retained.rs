@@ -69,7 +69,10 @@ mod tests {
         };
         let found = |filter: &str| -> Vec<String> {
             let messages = retained.matching(&Filter::try_from(filter).unwrap());
-            messages.iter().map(|message| format!("{}={}", message.topic, String::from_utf8_lossy(&message.payload))).collect()
+            messages
+                .iter()
+                .map(|message| format!("{}={}", message.topic, String::from_utf8_lossy(&message.payload)))
+                .collect()
         };
         assert!(set("a", "1") && set("a/b", "2") && set("a0", "3"));
         assert_eq!(found("a/#"), ["a=1", "a/b=2"]);

@@ -70,7 +70,13 @@ struct Inflight {
 }
 
 impl Session {
-    pub(crate) fn new(id: u64, client_id: Text, persistent: bool, limits: Arc<Limits>, store: Option<Arc<Store>>) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        client_id: Text,
+        persistent: bool,
+        limits: Arc<Limits>,
+        store: Option<Arc<Store>>,
+    ) -> Self {
         let store = store.filter(|_| persistent);
         let state = Mutex::new(State { last_seen: clock::now_ms(), ..State::default() });
         Session { id, client_id, persistent, ready: Notify::new(), space: Notify::new(), limits, store, state }
@@ -154,7 +160,8 @@ impl Session {
     /// Notes a subscription; false if the connection no longer has the session or a limit forbids it.
     pub(crate) fn subscribe(&self, epoch: u64, filter: &Filter, qos: QoS, asker: &mut Asker) -> bool {
         let mut state = self.state.lock();
-        let full = state.subscriptions.len() >= self.limits.max_subscriptions && !state.subscriptions.contains_key(filter);
+        let full =
+            state.subscriptions.len() >= self.limits.max_subscriptions && !state.subscriptions.contains_key(filter);
         if state.epoch != epoch || state.retired || full {
             return false;
         }

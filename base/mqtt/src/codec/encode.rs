@@ -4,9 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::{MAX_REMAINING, kind};
 use crate::filter::check_topic;
-use crate::{
-    Connect, MqttError, Packet, QoS, SubAck, SubAckCode, Subscribe, Unsubscribe, Version,
-};
+use crate::{Connect, MqttError, Packet, QoS, SubAck, SubAckCode, Subscribe, Unsubscribe, Version};
 
 /// What stands before the topic and payload of a PUBLISH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -123,10 +123,19 @@ fn refuses_what_has_no_encoding() {
         (Packet::PubAck(Ack { packet_id: 0 }), MqttError::ZeroPacketId("PUBACK")),
         (Packet::Publish(Publish::default()), MqttError::BadTopic),
         (Packet::Publish(Publish { topic: long.clone(), ..Publish::default() }), MqttError::BadTopic),
-        (Packet::Publish(Publish { topic: Text::from_static("a"), packet_id: 1, ..Publish::default() }), MqttError::ZeroPacketId("PUBLISH")),
+        (
+            Packet::Publish(Publish { topic: Text::from_static("a"), packet_id: 1, ..Publish::default() }),
+            MqttError::ZeroPacketId("PUBLISH"),
+        ),
         (Packet::Subscribe(Subscribe { packet_id: 1, filters: vec![] }), MqttError::EmptyList("SUBSCRIBE")),
-        (Packet::Connect(Box::new(Connect { client_id: long, ..Connect::default() })), MqttError::TooLong("client identifier")),
-        (Packet::Connect(Box::new(Connect { password: Some(Bytes::new()), ..Connect::default() })), MqttError::BadConnectFlags(0x40)),
+        (
+            Packet::Connect(Box::new(Connect { client_id: long, ..Connect::default() })),
+            MqttError::TooLong("client identifier"),
+        ),
+        (
+            Packet::Connect(Box::new(Connect { password: Some(Bytes::new()), ..Connect::default() })),
+            MqttError::BadConnectFlags(0x40),
+        ),
     ];
     for (packet, error) in cases {
         let mut out = BytesMut::from(&b"before"[..]);
@@ -169,7 +178,15 @@ fn connect() -> impl Strategy<Value = Packet> {
     (version, text(), any::<bool>(), any::<u16>(), will, login).prop_map(
         |(version, client_id, clean_session, keep_alive, will, login)| {
             let (username, password) = login.map_or((None, None), |(name, password)| (Some(name), password));
-            Packet::Connect(Box::new(Connect { version, client_id, clean_session, keep_alive, will, username, password }))
+            Packet::Connect(Box::new(Connect {
+                version,
+                client_id,
+                clean_session,
+                keep_alive,
+                will,
+                username,
+                password,
+            }))
         },
     )
 }

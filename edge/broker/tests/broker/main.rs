@@ -1,0 +1,23 @@
+//! The broker over real sockets, with a bare client that speaks packet by packet, and with mosquitto's clients.
+
+mod client;
+mod delivery;
+mod hostile;
+mod in_process;
+mod mosquitto;
+mod sessions;
+
+use edgeward_broker::{Broker, Handle, Options};
+use edgeward_service::Tasks;
+
+/// A broker on a free port, stopped when its tasks are dropped by the runtime.
+async fn start(options: Options) -> (Handle, Tasks) {
+    let tasks = Tasks::root("test");
+    let options = Options { listen: vec!["127.0.0.1:0".parse().unwrap()], ..options };
+    (Broker::start(options, &tasks).await.unwrap(), tasks)
+}
+
+/// Stops a broker completely.
+async fn stop(tasks: Tasks) {
+    assert!(tasks.shutdown(std::time::Duration::from_secs(10)).await);
+}
