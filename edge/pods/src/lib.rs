@@ -7,11 +7,27 @@
 
 pub mod images;
 
+mod cgroups;
+mod command;
+mod containerd;
+mod context;
+mod cri;
 mod error;
+mod events;
+mod files;
 mod logs;
+mod network;
 mod node_api;
 mod options;
+mod pod;
+mod probes;
+mod references;
+mod resources;
 mod service;
+mod spec;
+mod status;
+mod volumes;
+mod worker;
 
 pub use error::Error;
 pub use logs::{LogOptions, LogStream};

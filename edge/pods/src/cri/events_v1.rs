@@ -29,20 +29,6 @@ pub struct Envelope {
     #[prost(message, optional, tag = "4")]
     pub event: ::core::option::Option<Payload>,
 }
-/// containerd.events.TaskExit
-#[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TaskExit {
-    #[prost(string, tag = "1")]
-    pub container_id: ::prost::alloc::string::String,
-    /// Of the process: equal to container_id for the container's first process, else the id of an exec.
-    #[prost(string, tag = "2")]
-    pub id: ::prost::alloc::string::String,
-    #[prost(uint32, tag = "3")]
-    pub pid: u32,
-    #[prost(uint32, tag = "4")]
-    pub exit_status: u32,
-}
 /// containerd.events.TaskDelete
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -57,24 +43,11 @@ pub struct TaskDelete {
     #[prost(string, tag = "5")]
     pub id: ::prost::alloc::string::String,
 }
-/// containerd.events.TaskOOM
-#[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TaskOom {
-    #[prost(string, tag = "1")]
-    pub container_id: ::prost::alloc::string::String,
-}
 /// Generated client implementations.
 pub mod events_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct EventsClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -105,22 +78,16 @@ pub mod events_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> EventsClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> EventsClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             EventsClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -158,27 +125,15 @@ pub mod events_client {
         pub async fn subscribe(
             &mut self,
             request: impl tonic::IntoRequest<super::SubscribeRequest>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::Envelope>>,
-            tonic::Status,
-        > {
+        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::Envelope>>, tonic::Status> {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/containerd.services.events.v1.Events/Subscribe",
-            );
+            let path = http::uri::PathAndQuery::from_static("/containerd.services.events.v1.Events/Subscribe");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("containerd.services.events.v1.Events", "Subscribe"),
-                );
+            req.extensions_mut().insert(GrpcMethod::new("containerd.services.events.v1.Events", "Subscribe"));
             self.inner.server_streaming(req, path, codec).await
         }
     }
