@@ -72,7 +72,6 @@ impl Twin {
         .await?;
         let bus = Bus::start(broker, options.inbox)?;
         let (commands, receive) = mpsc::channel(options.queue);
-        let (outgoing, take) = mpsc::channel(16);
         let mut state = State {
             node: node.clone(),
             max_properties: options.max_properties,
@@ -90,12 +89,12 @@ impl Twin {
             store: Some(store),
             bus,
             commands: receive,
-            outgoing,
+            link: None,
             confirmed: Effects::default(),
             batch: options.batch,
         };
         tasks.spawn("twin", actor.run(tasks.clone()));
-        Ok((TwinHandle::new(commands.clone()), TwinUplink::new(commands, take, node)))
+        Ok((TwinHandle::new(commands.clone()), TwinUplink::new(commands, node)))
     }
 }
 
@@ -115,6 +114,7 @@ pub(crate) enum Command {
     SetState(DeviceId, DeviceState, Done),
     List(Reply<Vec<DeviceView>>),
     Describe(DeviceId, Reply<Option<DeviceView>>),
+    Take(Reply<Outgoing>),
     Confirm(u64),
     Rewind,
 }
@@ -132,7 +132,8 @@ struct Actor {
     store: Option<Store>,
     bus: Bus,
     commands: mpsc::Receiver<Command>,
-    outgoing: mpsc::Sender<Outgoing>,
+    /// The link, when it waits for something to send.
+    link: Option<Reply<Outgoing>>,
     /// Rows whose `confirmed` flag changed; they ride with the next transaction.
     confirmed: Effects,
     batch: usize,
@@ -150,7 +151,6 @@ struct Work {
 
 impl Actor {
     async fn run(mut self, tasks: Tasks) {
-        let outgoing = self.outgoing.clone();
         loop {
             let mut work = Work::default();
             tokio::select! {
@@ -160,13 +160,6 @@ impl Actor {
                     None => break,
                 },
                 delivery = self.bus.recv() => self.message(delivery, &mut work),
-                permit = outgoing.reserve(), if !self.state.queue.is_empty() && !outgoing.is_closed() => {
-                    if let (Ok(permit), Some(outgoing)) = (permit, self.state.take()) {
-                        metrics::SENT.inc();
-                        permit.send(outgoing);
-                    }
-                    continue;
-                }
             }
             self.gather(&mut work);
             self.finish(work).await;
@@ -260,6 +253,7 @@ impl Actor {
             Command::Describe(id, reply) => {
                 let _gone = reply.send(self.state.view(&id, &self.drivers));
             }
+            Command::Take(reply) => self.link = Some(reply),
             Command::Confirm(id) => self.confirm(id),
             Command::Rewind => self.state.queue.rewind(),
             _ => {}
@@ -295,6 +289,23 @@ impl Actor {
         self.bus.publish(std::mem::take(&mut work.effects.publications));
         // Refused requests have their answer too: nobody needs to send them again.
         work.deliveries.into_iter().for_each(Delivery::confirm);
+        self.feed_link();
+    }
+
+    /// Gives a waiting link its next message; if it stopped waiting meanwhile, the message waits for the next one.
+    fn feed_link(&mut self) {
+        let Some(reply) = self.link.take() else { return };
+        let Some(outgoing) = self.state.take() else {
+            self.link = Some(reply);
+            return;
+        };
+        match reply.send(outgoing) {
+            Ok(()) => metrics::SENT.inc(),
+            Err(unsent) => {
+                self.state.queue.settle(unsent.id);
+                self.state.queue.push(&unsent.device);
+            }
+        }
     }
 
     /// One transaction with the batch and the flags that waited for one.

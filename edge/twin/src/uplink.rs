@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::actor::Command;
 use crate::device::DeviceId;
@@ -40,18 +40,27 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct TwinUplink {
     commands: mpsc::Sender<Command>,
-    outgoing: mpsc::Receiver<Outgoing>,
+    /// A question that was asked and whose answer nobody has seen yet.
+    asked: Option<oneshot::Receiver<Outgoing>>,
     node: Arc<str>,
 }
 
 impl TwinUplink {
-    pub(crate) fn new(commands: mpsc::Sender<Command>, outgoing: mpsc::Receiver<Outgoing>, node: Arc<str>) -> Self {
-        Self { commands, outgoing, node }
+    pub(crate) fn new(commands: mpsc::Sender<Command>, node: Arc<str>) -> Self {
+        Self { commands, asked: None, node }
     }
 
-    /// Waits for the next change. Cancel-safe.
+    /// Waits for the next change. Cancel-safe: a message that came meanwhile is returned by the next call.
     pub async fn next(&mut self) -> Result<Outgoing, TwinError> {
-        self.outgoing.recv().await.ok_or(TwinError::Stopped)
+        if self.asked.is_none() {
+            let (reply, answer) = oneshot::channel();
+            self.send(Command::Take(reply)).await?;
+            self.asked = Some(answer);
+        }
+        let Some(answer) = self.asked.as_mut() else { return Err(TwinError::Stopped) };
+        let outgoing = answer.await.map_err(|_| TwinError::Stopped);
+        self.asked = None;
+        outgoing
     }
 
     /// The cloud has it. The flag on disk follows with the next transaction: a crash before that repeats the message,
@@ -61,7 +70,8 @@ impl TwinUplink {
     }
 
     /// A new session begins: everything sent and not confirmed is to be sent again.
-    pub async fn rewind(&self) -> Result<(), TwinError> {
+    pub async fn rewind(&mut self) -> Result<(), TwinError> {
+        self.asked = None;
         self.send(Command::Rewind).await
     }
 
@@ -110,10 +120,6 @@ impl Queue {
         if !self.busy.contains(device) && self.queued.insert(device.clone()) {
             self.waiting.push_back(device.clone());
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// The next device to speak.
