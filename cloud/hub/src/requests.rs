@@ -241,13 +241,7 @@ impl Requests<'_> {
         if let Some(inner) = event.get_mut("event") {
             event = inner.take();
         }
-        let host = event.pointer("/source/host").and_then(Value::as_str).filter(|host| !host.is_empty());
-        if host.is_some_and(|host| host != self.node) {
-            return self.violation("an event of another node");
-        }
-        event["source"]["host"] = self.node.into();
-        event["apiVersion"] = "v1".into();
-        event["kind"] = "Event".into();
+        self.sign_event(&mut event)?;
         let events = EVENTS.within(namespace);
         let body = event.to_string().into_bytes();
         match (operation, patch) {
@@ -265,6 +259,20 @@ impl Requests<'_> {
                 api::replace(self.client, events.named(name), body).await
             }
         }
+    }
+
+    /// Writes this node into an event as its source, if no other is named there.
+    fn sign_event(&self, event: &mut Value) -> Result<(), Failure> {
+        let malformed = || Failure::new(400, "BadRequest", "content is not an Event");
+        let event = event.as_object_mut().ok_or_else(malformed)?;
+        let source = event.entry("source").or_insert_with(|| json!({})).as_object_mut().ok_or_else(malformed)?;
+        match source.get("host").and_then(Value::as_str) {
+            Some(host) if !host.is_empty() && host != self.node => return self.violation("an event of another node"),
+            _ => source.insert("host".into(), self.node.into()),
+        };
+        event.insert("apiVersion".into(), "v1".into());
+        event.insert("kind".into(), "Event".into());
+        Ok(())
     }
 
     async fn own_event(&self, place: Place<'_>) -> Result<(), Failure> {
@@ -371,19 +379,22 @@ struct BoundObject {
 /// The content with apiVersion and kind, which Go peers leave out.
 fn typed(message: &Envelope, api_version: &str, kind: &str) -> Result<Vec<u8>, Failure> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Types<'a> {
         #[serde(borrow)]
         kind: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        api_version: Option<Cow<'a, str>>,
     }
     let text = message.content.get();
-    let types: Types<'_> = message.read().map_err(|error| bad(&error))?;
-    match (types.kind, text.strip_prefix('{')) {
-        (None, Some(rest)) => {
+    let found: Types<'_> = message.read().map_err(|error| bad(&error))?;
+    match (found.kind.as_deref(), found.api_version.as_deref(), text.strip_prefix('{')) {
+        (Some(found), Some(version), _) if found == kind && version == api_version => Ok(text.as_bytes().to_vec()),
+        (None, None, Some(rest)) => {
             let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
             Ok(format!(r#"{{"apiVersion":"{api_version}","kind":"{kind}"{comma}{rest}"#).into_bytes())
         }
-        (Some(found), _) if found == kind => Ok(text.as_bytes().to_vec()),
-        _ => Err(Failure::new(400, "BadRequest", format!("content is not a {kind}"))),
+        _ => Err(Failure::new(400, "BadRequest", format!("content is not a {kind} of {api_version}"))),
     }
 }
 
