@@ -23,7 +23,9 @@ pub use envelope::{
     Content, Envelope, Header, Route, content, escape_html, group, new_id, null, ok, operation, source,
 };
 pub use error::Error;
-pub use link::{Frame, Have, HaveEntry, LINK_HEADER, LINK_VERSION, Limits, Record, Telemetry, TelemetryBuilder};
+pub use link::{
+    Frame, Have, HaveEntry, LINK_HEADER, LINK_VERSION, Limits, MAX_IDENTITY_BYTES, Record, Telemetry, TelemetryBuilder,
+};
 pub use quic::{PACKET_HEADER_BYTES, PacketHeader, PacketKind, decode_message, encode_message};
 pub use resource::{DeviceTopic, Resource, split_node, with_node};
 pub use tunnel::{MAX_TUNNEL_DATA, TunnelFrame, TunnelKind};

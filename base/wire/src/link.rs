@@ -73,6 +73,9 @@ pub struct Have {
     pub entries: Vec<HaveEntry>,
 }
 
+/// Longest [`Record::identity`].
+pub const MAX_IDENTITY_BYTES: usize = 32;
+
 /// One object a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HaveEntry {
@@ -91,12 +94,16 @@ pub struct Telemetry {
 }
 
 /// One reading, borrowed from its batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Stream or topic the reading belongs to.
     pub id: &'a str,
     /// Milliseconds since 1970, as the node saw it.
     pub timestamp_ms: i64,
+    /// What makes this reading the one it is, where its source says so: a second reading of the same stream with the same
+    /// identity is the first one sent again (a QoS 1 client does that when an acknowledgement was lost). At most
+    /// [`MAX_IDENTITY_BYTES`]; empty: every record is a reading of its own.
+    pub identity: &'a [u8],
     /// The reading itself, any bytes.
     pub payload: &'a [u8],
 }
@@ -225,6 +232,7 @@ impl TelemetryBuilder {
         }
         varint::put_bytes(&mut self.records, record.id.as_bytes());
         self.records.extend_from_slice(&record.timestamp_ms.to_le_bytes());
+        varint::put_bytes(&mut self.records, record.identity);
         varint::put_bytes(&mut self.records, record.payload);
         self.count += 1;
         true
@@ -233,7 +241,7 @@ impl TelemetryBuilder {
     /// Whether a record fits after `used` bytes of others.
     pub fn fits(used: usize, record: Record<'_>, limits: &Limits) -> bool {
         // Eight bytes of time, two lengths, and the frame's own head; incompressible data must fit the frame as well.
-        let size = record.id.len().saturating_add(record.payload.len()).saturating_add(64);
+        let size = record.id.len().saturating_add(record.payload.len()).saturating_add(64 + MAX_IDENTITY_BYTES);
         used.saturating_add(size) <= limits.body_bytes.min(limits.frame_bytes)
     }
 
@@ -276,8 +284,10 @@ impl Have {
 fn read_record<'a>(reader: &mut Reader<'a>) -> Result<Record<'a>, Error> {
     let id = reader.text("telemetry stream id")?;
     let timestamp_ms = i64::from_le_bytes(reader.array("telemetry time")?);
+    let identity = reader.bytes("telemetry identity")?;
+    check("telemetry identity", identity.len(), MAX_IDENTITY_BYTES)?;
     let payload = reader.bytes("telemetry payload")?;
-    Ok(Record { id, timestamp_ms, payload })
+    Ok(Record { id, timestamp_ms, identity, payload })
 }
 
 fn decode_ack(body: &[u8]) -> Result<Frame, Error> {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use edgeward_wire::{
-    DeviceTopic, Envelope, Error, Frame, Have, HaveEntry, Header, Limits, PACKET_HEADER_BYTES, PacketHeader,
-    PacketKind, Record, Resource, Route, Telemetry, TelemetryBuilder, TunnelFrame, TunnelKind, content, decode_message,
-    encode_message, needs_ack, new_id, ok, split_node, with_node,
+    DeviceTopic, Envelope, Error, Frame, Have, HaveEntry, Header, Limits, MAX_IDENTITY_BYTES, PACKET_HEADER_BYTES,
+    PacketHeader, PacketKind, Record, Resource, Route, Telemetry, TelemetryBuilder, TunnelFrame, TunnelKind, content,
+    decode_message, encode_message, needs_ack, new_id, ok, split_node, with_node,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,14 +27,17 @@ prop_compose! {
     }
 }
 
-fn records() -> impl Strategy<Value = Vec<(String, i64, Vec<u8>)>> {
-    vec((text(), any::<i64>(), vec(any::<u8>(), 0..40)), 0..40)
+type Reading = (String, i64, Vec<u8>, Vec<u8>);
+
+fn records() -> impl Strategy<Value = Vec<Reading>> {
+    let bytes = |most| vec(any::<u8>(), 0..most);
+    vec((text(), any::<i64>(), bytes(MAX_IDENTITY_BYTES), bytes(40)), 0..40)
 }
 
-fn telemetry(first_seq: u64, records: &[(String, i64, Vec<u8>)]) -> Telemetry {
+fn telemetry(first_seq: u64, records: &[Reading]) -> Telemetry {
     let mut builder = TelemetryBuilder::new(first_seq, Limits::default());
-    for (id, timestamp_ms, payload) in records {
-        assert!(builder.push(Record { id, timestamp_ms: *timestamp_ms, payload }));
+    for (id, timestamp_ms, identity, payload) in records {
+        assert!(builder.push(Record { id, timestamp_ms: *timestamp_ms, identity, payload }));
     }
     builder.build()
 }
@@ -86,7 +89,7 @@ proptest! {
         prop_assert_eq!(lines(&back), lines(&batch));
 
         let batch = telemetry(first_seq, &records);
-        let read: Vec<_> = batch.records().map(|(seq, r)| (seq, (r.id.to_owned(), r.timestamp_ms, r.payload.to_vec()))).collect();
+        let read: Vec<_> = batch.records().map(|(seq, r)| (seq, (r.id.to_owned(), r.timestamp_ms, r.identity.to_vec(), r.payload.to_vec()))).collect();
         let expected: Vec<_> = (first_seq..).zip(records).collect();
         prop_assert_eq!(read, expected);
     }
@@ -180,14 +183,14 @@ fn limits_hold() {
     };
     let entry = HaveEntry { resource: "r".into(), resource_version: "1".into() };
     too_large(&Frame::Have(Have { complete: true, entries: vec![entry; 11] }), "inventory entry count");
-    let zeros = telemetry(1, &[("a".into(), 0, vec![0; 100_000])]);
+    let zeros = telemetry(1, &[("a".into(), 0, vec![], vec![0; 100_000])]);
     assert!(Frame::Telemetry(zeros.clone()).encode().unwrap().len() < 200, "compressed");
     too_large(&Frame::Telemetry(zeros), "link frame body");
     let random: Vec<u8> = (0..200).flat_map(|_| new_id().into_bytes()).collect();
-    too_large(&Frame::Telemetry(telemetry(1, &[("a".into(), 0, random)])), "link frame size");
+    too_large(&Frame::Telemetry(telemetry(1, &[("a".into(), 0, vec![], random)])), "link frame size");
 
     let mut builder = TelemetryBuilder::new(1, tight);
-    let record = Record { id: "a", timestamp_ms: 0, payload: &[0; 100] };
+    let record = Record { id: "a", payload: &[0; 100], ..Record::default() };
     let pushed = (0..100).filter(|_| builder.push(record)).count();
     assert_eq!(pushed, 10);
     assert!(!TelemetryBuilder::fits(0, Record { payload: &[0; 3_000], ..record }, &tight));

@@ -7,6 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{COUNTER_BITS, Error, GAP, split};
 
+/// Stream of a row that only marks a number as used.
+const REPEATED: i64 = 0;
 /// Longest node name: that of a Kubernetes object.
 const MAX_NODE: usize = 253;
 
@@ -114,12 +116,15 @@ fn insert<'a>(
     tally: &mut Tally<'a>,
 ) -> rusqlite::Result<bool> {
     let stream = tally.stream(connection, record.id)?;
-    let changed = connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO readings (source, seq, stream, time_ms, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![source.id, counter, stream.id, record.timestamp_ms, record.payload])?;
-    if changed == 0 {
+    let identity = Some(record.identity).filter(|identity| !identity.is_empty());
+    let mut statement = connection.prepare_cached(
+        "INSERT OR IGNORE INTO readings (source, seq, stream, time_ms, payload, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let row = params![source.id, counter, stream.id, record.timestamp_ms, record.payload, identity];
+    if statement.execute(row)? == 0 {
+        // Either the number is taken, or the reading came before under another number. In the second case the number must
+        // still be seen as used, or everything after it would wait for it.
+        statement.execute(params![source.id, counter, REPEATED, record.timestamp_ms, [0_u8; 0], None::<&[u8]>])?;
         return Ok(false);
     }
     stream.readings += 1;

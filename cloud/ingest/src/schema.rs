@@ -11,6 +11,9 @@ const VERSION: i64 = 1;
 /// "EWTM"; tells our file from anybody else's SQLite file.
 const APPLICATION_ID: i64 = 0x4557_544d;
 
+/// `readings.identity`: what makes a reading the one it is, where its source says so; sent again, it is not stored again,
+/// and its number is taken by a row of stream 0, which belongs to no stream.
+///
 /// `sources`: one row per life of a node's outbox. `through` is its highest contiguous counter, -1 before the first.
 /// `batches`: what arrived together, in order of arrival; retention deletes by it. `gaps`: announced losses that are not
 /// reached yet.
@@ -23,8 +26,9 @@ CREATE TABLE sources (
 CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE readings (
   source INTEGER NOT NULL, seq INTEGER NOT NULL, stream INTEGER NOT NULL, time_ms INTEGER NOT NULL, payload BLOB NOT NULL,
-  PRIMARY KEY (source, seq)
+  identity BLOB, PRIMARY KEY (source, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX identities ON readings (source, stream, identity) WHERE identity IS NOT NULL;
 CREATE TABLE counts (
   source INTEGER NOT NULL, stream INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
   PRIMARY KEY (source, stream)

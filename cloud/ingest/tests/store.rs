@@ -18,14 +18,19 @@ fn readings(first: u64, count: u64) -> Telemetry {
     for offset in 0..count {
         let payload = format!("reading {}", first + offset);
         let id = if offset % 2 == 0 { "even" } else { "odd" };
-        assert!(builder.push(Record { id, timestamp_ms: offset as i64, payload: payload.as_bytes() }));
+        assert!(builder.push(Record {
+            id,
+            timestamp_ms: offset as i64,
+            payload: payload.as_bytes(),
+            ..Record::default()
+        }));
     }
     builder.build()
 }
 
 fn gap(first: u64, last: u64) -> Telemetry {
     let mut builder = TelemetryBuilder::new(seq(last), Limits::default());
-    assert!(builder.push(Record { id: GAP, timestamp_ms: 0, payload: &seq(first).to_le_bytes() }));
+    assert!(builder.push(Record { id: GAP, payload: &seq(first).to_le_bytes(), ..Record::default() }));
     builder.build()
 }
 
@@ -245,4 +250,28 @@ proptest! {
             assert_eq!(held, seen.into_iter().collect::<Vec<_>>());
         }));
     }
+}
+
+/// A reading that says what makes it the one it is may come under several numbers: a device sends again what it got no
+/// acknowledgement for, and the node cannot know it.
+#[tokio::test]
+async fn a_reading_with_an_identity_is_stored_once_under_whatever_number_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = |first: u64, identities: &[&[u8]]| {
+        let mut builder = TelemetryBuilder::new(seq(first), Limits::default());
+        for identity in identities {
+            assert!(builder.push(Record { id: "machine", timestamp_ms: 0, identity, payload: b"1" }));
+        }
+        builder.build()
+    };
+    with_store(options(&folder), async |handle| {
+        assert_eq!(handle.store("n", batch(0, &[b"a", b"b", b"a", b"", b""])).await.unwrap(), seq(4));
+        assert_eq!(handle.store("n", batch(5, &[b"b", b"c"])).await.unwrap(), seq(6));
+        assert_eq!(handle.store("other", batch(0, &[b"a"])).await.unwrap(), seq(0), "identities are a node's own");
+        let reader = handle.reader().unwrap();
+        let totals = reader.totals().unwrap();
+        assert_eq!((totals[0].stored, totals[0].duplicates, totals[1].stored), (5, 2, 1));
+        assert_eq!(reader.last("n", Some("machine"), 100).unwrap().len(), 5);
+    })
+    .await;
 }

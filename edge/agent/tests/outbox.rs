@@ -285,7 +285,7 @@ proptest! {
             std::fs::write(&path, bytes).unwrap();
             with_outbox(options(folder.path()), async |outbox| {
                 let kept = read_all(outbox).await;
-                let record = |number: usize| 8 + 10 + 1 + format!("payload {number}").len();
+                let record = |number: usize| 8 + 11 + 1 + format!("payload {number}").len();
                 let whole = (0..30).scan(24, |end, n| { *end += record(n); Some(*end) }).take_while(|end| *end <= cut).count();
                 assert!(kept.len() >= whole && kept.len() <= 30, "{} of {whole}", kept.len());
                 assert!(kept.iter().enumerate().all(|(n, (seq, payload))| *seq == n as u64 && *payload == format!("payload {n}")));
@@ -300,7 +300,9 @@ proptest! {
 async fn groups_are_numbered_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
     with_outbox(options(folder.path()), async |outbox| {
-        let group = |name: &'static str| (0..100).map(move |n| Record { id: name, timestamp_ms: n, payload: b"x" });
+        let group = |name: &'static str| {
+            (0..100).map(move |n| Record { id: name, timestamp_ms: n, payload: b"x", ..Record::default() })
+        };
         let (a, b) = tokio::join!(outbox.append_all(group("a")), outbox.append_all(group("b")));
         let mut lasts = [counter(a.unwrap()), counter(b.unwrap())];
         lasts.sort_unstable();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_service::{Counter, Gauge, Tasks};
-use edgeward_wire::{Limits, Record, TelemetryBuilder};
+use edgeward_wire::{Limits, MAX_IDENTITY_BYTES, Record, TelemetryBuilder};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -138,7 +138,7 @@ impl Outbox {
 
     /// Keeps one reading and returns its number once it is on disk. Waits while the queue is full.
     pub async fn append(&self, stream: &str, timestamp_ms: i64, payload: &[u8]) -> Result<u64, Error> {
-        self.append_all([Record { id: stream, timestamp_ms, payload }]).await
+        self.append_all([Record { id: stream, timestamp_ms, identity: &[], payload }]).await
     }
 
     /// Keeps several readings, in order and side by side, and returns the number of the last one once all are on disk.
@@ -218,8 +218,11 @@ impl Options {
 
     fn check(&self, record: &Record<'_>) -> Result<(), Error> {
         let size = record.id.len() + record.payload.len();
+        let identity = record.identity.len();
         let reason = if record.id.is_empty() || record.id.len() > MAX_STREAM {
             format!("the stream name must have 1 to {MAX_STREAM} bytes, it has {}", record.id.len())
+        } else if identity > MAX_IDENTITY_BYTES {
+            format!("its identity has {identity} bytes, the limit is {MAX_IDENTITY_BYTES}")
         } else if record.id == GAP {
             format!("the stream name {GAP} is reserved")
         } else if size > self.record_bytes || !TelemetryBuilder::fits(0, *record, &Limits::default()) {

@@ -2,7 +2,7 @@
 //!
 //! A segment is a 24-byte head and records. Head: 8 bytes of magic and version, the first sequence number, a CRC-32 of both,
 //! four zero bytes. Record: body length (u32), CRC-32 of sequence number and body, body. Body: time (i64), length of the
-//! stream name (u16), stream name, payload. All numbers little-endian. Sequence numbers are not written: a record's place
+//! stream name (u16), stream name, length of the identity (u8), identity, payload. All numbers little-endian. Sequence numbers are not written: a record's place
 //! gives it, and the checksum covers it.
 
 use std::fs::{File, OpenOptions};
@@ -10,12 +10,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use edgeward_wire::Record;
+use edgeward_wire::{MAX_IDENTITY_BYTES, Record};
 
 const MAGIC: &[u8; 8] = b"EWOBX\0\0\x01";
 pub(crate) const HEAD_BYTES: u64 = 24;
 const RECORD_HEAD: usize = 8;
-const BODY_HEAD: usize = 10;
+/// Time and the two lengths.
+const BODY_HEAD: usize = 11;
 const SUFFIX: &str = ".seg";
 
 /// A segment file, as the log remembers it.
@@ -80,13 +81,15 @@ pub(crate) fn head_is_good(file: &File, first: u64) -> bool {
 
 /// Appends a record's body with its length in front: what travels from `append` to the writer.
 pub(crate) fn put_body(out: &mut Vec<u8>, record: &Record<'_>) {
-    let length = BODY_HEAD + record.id.len() + record.payload.len();
+    let length = BODY_HEAD + record.id.len() + record.identity.len() + record.payload.len();
     out.reserve(length + RECORD_HEAD);
     // Callers have checked the sizes against limits far below these types'.
     out.extend_from_slice(&(length as u32).to_le_bytes());
     out.extend_from_slice(&record.timestamp_ms.to_le_bytes());
     out.extend_from_slice(&(record.id.len() as u16).to_le_bytes());
     out.extend_from_slice(record.id.as_bytes());
+    out.push(record.identity.len() as u8);
+    out.extend_from_slice(record.identity);
     out.extend_from_slice(record.payload);
 }
 
@@ -142,7 +145,7 @@ impl Scan {
         let mut file = File::open(path)?;
         let mut head = [0; HEAD_BYTES as usize];
         file.read_exact(&mut head)?;
-        let max_body = BODY_HEAD.saturating_add(record_bytes);
+        let max_body = (BODY_HEAD + MAX_IDENTITY_BYTES).saturating_add(record_bytes);
         Ok(Self {
             file: io::BufReader::with_capacity(32 << 10, file),
             seq: first,
@@ -178,8 +181,10 @@ impl Scan {
 fn parse_body(body: &[u8]) -> Option<Record<'_>> {
     let (time, rest) = body.split_first_chunk::<8>()?;
     let (name_length, rest) = rest.split_first_chunk::<2>()?;
-    let (name, payload) = rest.split_at_checked(u16::from_le_bytes(*name_length).into())?;
-    Some(Record { id: std::str::from_utf8(name).ok()?, timestamp_ms: i64::from_le_bytes(*time), payload })
+    let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*name_length).into())?;
+    let (identity_length, rest) = rest.split_first()?;
+    let (identity, payload) = rest.split_at_checked((*identity_length).into())?;
+    Some(Record { id: std::str::from_utf8(name).ok()?, timestamp_ms: i64::from_le_bytes(*time), identity, payload })
 }
 
 /// Fills the buffer as far as the file goes and returns how far that was.
