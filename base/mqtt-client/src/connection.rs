@@ -1,0 +1,243 @@
+//! One connection of a client.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use edgeward_mqtt::{Connect, ConnectCode, Packet, Publish, QoS, Version, decode, encode};
+use edgeward_service::Tasks;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::{Instant, sleep_until};
+
+use crate::Options;
+use crate::driver::Driver;
+use crate::incoming::{Incoming, Owed};
+use crate::session::Session;
+use crate::transport::{Socket, connect};
+
+/// Bytes gathered for one write before no more requests are taken.
+const WRITE_HIGH: usize = 64 << 10;
+/// Room for one read.
+const READ: usize = 16 << 10;
+/// Time for the last packets of a client that is stopped.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Why a connection ended.
+pub(crate) enum End {
+    /// Try again.
+    Lost(String),
+    /// The client was stopped.
+    Stopped,
+}
+
+pub(crate) struct Connection {
+    reader: ReadHalf<Pin<Box<dyn Socket>>>,
+    writer: WriteHalf<Pin<Box<dyn Socket>>>,
+    input: BytesMut,
+    out: BytesMut,
+    version: Version,
+    session_present: bool,
+    owed: Arc<Owed>,
+    /// Decoded and not yet handed over.
+    arrived: VecDeque<Incoming>,
+    /// A PINGREQ is out.
+    pinged: bool,
+}
+
+impl Connection {
+    /// Connects and waits for the CONNACK.
+    pub(crate) async fn open(options: &Options) -> Result<Connection, String> {
+        let socket = connect(options).await.map_err(|error| format!("cannot connect: {error}"))?;
+        let (reader, writer) = tokio::io::split(socket);
+        let mut connection = Connection {
+            reader,
+            writer,
+            input: BytesMut::new(),
+            out: BytesMut::new(),
+            version: options.version,
+            session_present: false,
+            owed: Arc::default(),
+            arrived: VecDeque::new(),
+            pinged: false,
+        };
+        connection.put(&Packet::Connect(Box::new(hello(options))))?;
+        let sent = connection.writer.write_all_buf(&mut connection.out).await;
+        sent.map_err(|error| format!("cannot send CONNECT: {error}"))?;
+        connection.conn_ack(options.max_packet_bytes).await?;
+        Ok(connection)
+    }
+
+    async fn conn_ack(&mut self, limit: usize) -> Result<(), String> {
+        loop {
+            match decode(self.version, &mut self.input, limit).map_err(|error| error.to_string())? {
+                Some(Packet::ConnAck(ack)) if ack.code == ConnectCode::Accepted => {
+                    self.session_present = ack.session_present;
+                    return Ok(());
+                }
+                Some(Packet::ConnAck(ack)) => {
+                    return Err(format!("the server refuses the client: {}", meaning(ack.code)));
+                }
+                Some(_) => return Err("the server did not begin with CONNACK".to_owned()),
+                None => self.read().await?,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), String> {
+        self.input.reserve(READ);
+        match self.reader.read_buf(&mut self.input).await {
+            Ok(0) => Err("the server closed the connection".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(crate) async fn serve(mut self, driver: &mut Driver, tasks: &Tasks) -> End {
+        driver.session.resume(self.version, self.session_present, &mut self.out);
+        let result = self.run(driver, tasks).await;
+        for packet_id in self.owed.unconfirmed() {
+            driver.session.received.remove(&packet_id);
+        }
+        match result {
+            Ok(()) => {
+                self.say_goodbye().await;
+                End::Stopped
+            }
+            Err(reason) => End::Lost(reason),
+        }
+    }
+
+    async fn run(&mut self, driver: &mut Driver, tasks: &Tasks) -> Result<(), String> {
+        let interval = driver.options.keep_alive.max(Duration::from_secs(1));
+        let silence = sleep_until(Instant::now() + interval);
+        let mut silence = std::pin::pin!(silence);
+        let (owed, received) = (self.owed.clone(), driver.received.clone());
+        self.take_packets(driver)?;
+        loop {
+            let (version, out) = (self.version, &mut self.out);
+            let drained = owed.drain(|reply| {
+                // Acknowledgements have a fixed form that always encodes.
+                let _ = encode(version, reply, out);
+            });
+            drained.map_err(|_| "a message was not confirmed".to_owned())?;
+            let may_send = self.out.len() < WRITE_HIGH && driver.session.inflight() < driver.options.max_inflight;
+            self.input.reserve(READ);
+            tokio::select! {
+                read = self.reader.read_buf(&mut self.input), if self.arrived.is_empty() => {
+                    match read {
+                        Ok(0) => return Err("the server closed the connection".to_owned()),
+                        Err(error) => return Err(error.to_string()),
+                        Ok(_) => {}
+                    }
+                    self.pinged = false;
+                    self.take_packets(driver)?;
+                }
+                written = self.writer.write_buf(&mut self.out), if !self.out.is_empty() => {
+                    if written.map_err(|error| error.to_string())? == 0 {
+                        return Err("the server closed the connection".to_owned());
+                    }
+                    self.writer.flush().await.map_err(|error| error.to_string())?;
+                }
+                permit = received.reserve(), if !self.arrived.is_empty() => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    if let Some(message) = self.arrived.pop_front() {
+                        permit.send(message);
+                    }
+                }
+                request = driver.requests.recv(), if may_send => {
+                    let Some(request) = request else { return Ok(()) };
+                    driver.session.send(self.version, request, &mut self.out);
+                }
+                () = owed.changed.notified() => {}
+                () = &mut silence => {
+                    // Only the server's silence counts, not that of a user who does not take messages.
+                    if self.pinged && self.arrived.is_empty() {
+                        return Err("the server does not answer pings".to_owned());
+                    }
+                    self.put(&Packet::PingReq)?;
+                    self.pinged = true;
+                    silence.as_mut().reset(Instant::now() + interval);
+                }
+                () = tasks.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Handles every whole packet that has been read.
+    fn take_packets(&mut self, driver: &mut Driver) -> Result<(), String> {
+        let limit = driver.options.max_packet_bytes;
+        while let Some(packet) = decode(self.version, &mut self.input, limit).map_err(|error| error.to_string())? {
+            self.take(packet, &mut driver.session)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, packet: Packet, session: &mut Session) -> Result<(), String> {
+        match packet {
+            Packet::Publish(publish) => self.arrive(publish, session),
+            Packet::PubAck(ack) | Packet::PubComp(ack) => session.finish(ack.packet_id),
+            Packet::PubRec(ack) => session.release(self.version, ack, &mut self.out),
+            Packet::PubRel(ack) => {
+                session.received.remove(&ack.packet_id);
+                self.put(&Packet::PubComp(ack))?;
+            }
+            Packet::SubAck(ack) => session.subscribed(ack.packet_id, ack.codes),
+            Packet::PingResp | Packet::UnsubAck(_) => {}
+            _ => return Err("the server sent a packet that only clients send".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, publish: Publish, session: &mut Session) {
+        let promise = self.owed.owe(publish.qos, publish.packet_id);
+        if publish.qos == QoS::ExactlyOnce && !session.received.insert(publish.packet_id) {
+            // It was handed over before; the server only missed our PUBREC.
+            if let Some(promise) = promise {
+                promise.keep();
+            }
+            return;
+        }
+        self.arrived.push_back(Incoming::new(publish, promise));
+    }
+
+    fn put(&mut self, packet: &Packet) -> Result<(), String> {
+        encode(self.version, packet, &mut self.out).map_err(|error| error.to_string())
+    }
+
+    async fn say_goodbye(mut self) {
+        // Whatever fails here, the connection ends.
+        let _ = self.put(&Packet::Disconnect);
+        let _ = tokio::time::timeout(GOODBYE, async {
+            self.writer.write_all_buf(&mut self.out).await?;
+            self.writer.shutdown().await
+        })
+        .await;
+    }
+}
+
+fn hello(options: &Options) -> Connect {
+    let seconds = options.keep_alive.as_secs().clamp(1, u64::from(u16::MAX));
+    Connect {
+        version: options.version,
+        client_id: options.client_id.clone(),
+        clean_session: options.clean_session,
+        keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
+        will: options.will.clone(),
+        username: options.username.clone(),
+        password: options.password.clone(),
+    }
+}
+
+fn meaning(code: ConnectCode) -> &'static str {
+    match code {
+        ConnectCode::Accepted => "accepted",
+        ConnectCode::UnacceptableVersion => "it does not speak this protocol version",
+        ConnectCode::IdentifierRejected => "the client identifier is not allowed",
+        ConnectCode::ServerUnavailable => "it is not available",
+        ConnectCode::BadCredentials => "user name or password is wrong",
+        ConnectCode::NotAuthorized => "it is not authorized",
+    }
+}

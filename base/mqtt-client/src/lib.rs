@@ -1,0 +1,36 @@
+//! An MQTT 3.1.1 client: connects in the background, reconnects with backoff, and keeps its promises across connections.
+//!
+//! - Publishing waits for space in a bounded queue; the [`Published`] it returns resolves when a QoS 0 message is on its
+//!   way, or when the server has acknowledged a QoS 1 or 2 message. What was not acknowledged is sent again after a
+//!   reconnect.
+//! - Each message received carries a promise ([`Incoming::confirm`]): the server gets its acknowledgement only then, in
+//!   the order of the messages.
+//!
+//! Invariant: at most [`Options::queue`] messages wait to be sent, [`Options::max_inflight`] wait for the server, and
+//! [`Options::queue`] plus one read wait for whoever receives; then the socket is not read.
+
+mod connection;
+mod driver;
+mod error;
+mod handle;
+mod incoming;
+mod options;
+mod session;
+mod transport;
+
+pub use edgeward_mqtt::{Filter, QoS, SubAckCode, Text, Version, Will};
+pub use error::ClientError;
+pub use handle::{Client, Handle, Published};
+pub use incoming::{Incoming, Messages};
+pub use options::{Options, Server};
+
+/// State of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// A connection is being made.
+    Connecting,
+    /// The server has accepted the client.
+    Connected,
+    /// The connection failed or ended, with the reason; it is tried again.
+    Disconnected(String),
+}
