@@ -9,6 +9,7 @@ mod error;
 pub mod names;
 mod object;
 mod owner;
+pub mod platform;
 mod quantity;
 mod registry;
 mod resource;
