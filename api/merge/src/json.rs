@@ -30,8 +30,7 @@ pub fn json_patch(current: &Object, patch: &Value) -> Result<Object, PatchError>
                 return Err(PatchError::NotApplicable(text));
             }
         }
-        json_patch::patch(&mut document, &[operation])
-            .map_err(|error| PatchError::NotApplicable(error.to_string()))?;
+        json_patch::patch(&mut document, &[operation]).map_err(|error| PatchError::NotApplicable(error.to_string()))?;
     }
     if depth(&document) > DEPTH {
         return Err(PatchError::NotApplicable(format!("the result is nested deeper than {DEPTH} levels")));

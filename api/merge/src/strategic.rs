@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use edgeward_objects::{GroupVersionKind, Object};
 use serde_json::{Map, Value};
 
-use crate::types::{Merge, Type, is_strategic};
 use crate::PatchError;
+use crate::types::{Merge, Type, is_strategic};
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";

@@ -1,4 +1,5 @@
 //! Patches of all three sorts: current document, patch, expected result.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use edgeward_merge::{PatchError, is_strategic, json_patch, merge_patch, strategic_merge};
 use edgeward_objects::{ApiError, GroupVersionKind, Object};
@@ -193,7 +194,8 @@ fn every_kind_merges_where_kubernetes_does() {
     for path in ["spec/taints", "status/images"] {
         let nest = |list: Value| path.rsplit('/').fold(list, |inner, name| json!({ name: inner }));
         let kind = GroupVersionKind::new("", "v1", "Node");
-        let result = strategic_merge(&kind, &object(&nest(json!([{"key": "a"}]))), &nest(json!([{"key": "b"}]))).unwrap();
+        let result =
+            strategic_merge(&kind, &object(&nest(json!([{"key": "a"}]))), &nest(json!([{"key": "b"}]))).unwrap();
         assert_eq!(result.to_value(), nest(json!([{"key": "b"}])), "{path} is replaced whole");
     }
 }
@@ -220,16 +222,27 @@ fn strategic_patches_refused() {
 }
 
 fn any_patch() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(json!(null)), Just(json!("delete")), Just(json!("replace")), Just(json!(1)), Just(json!("a"))];
+    let leaf =
+        prop_oneof![Just(json!(null)), Just(json!("delete")), Just(json!("replace")), Just(json!(1)), Just(json!("a"))];
     let key = prop_oneof![
-        Just("$patch"), Just("$retainKeys"), Just("$setElementOrder/containers"), Just("$deleteFromPrimitiveList/finalizers"),
-        Just("containers"), Just("finalizers"), Just("metadata"), Just("spec"), Just("name"), Just("env"), Just("x"),
+        Just("$patch"),
+        Just("$retainKeys"),
+        Just("$setElementOrder/containers"),
+        Just("$deleteFromPrimitiveList/finalizers"),
+        Just("containers"),
+        Just("finalizers"),
+        Just("metadata"),
+        Just("spec"),
+        Just("name"),
+        Just("env"),
+        Just("x"),
     ];
     leaf.prop_recursive(5, 40, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-            prop::collection::vec((key.clone(), inner), 0..5)
-                .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|fields| Value::Object(
+                fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
         ]
     })
 }

@@ -23,5 +23,6 @@ pub use quantity::{Quantity, QuantityError};
 pub use registry::builtin;
 pub use resource::{GroupResource, GroupVersionKind, ResourceType, Subresource};
 pub use selector::{
-    FieldRequirement, FieldSelector, LabelSelector, NodeSelector, NodeSelectorTerm, Operator, Requirement, SelectorError,
+    FieldRequirement, FieldSelector, LabelSelector, NodeSelector, NodeSelectorTerm, Operator, Requirement,
+    SelectorError,
 };

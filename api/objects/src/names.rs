@@ -135,7 +135,8 @@ pub fn check_metadata(object: &Object, rule: NameRule) -> Vec<Cause> {
     if object.name().is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
     } else {
-        causes.extend(rule.check(object.name()).into_iter().map(|fault| invalid("metadata.name", object.name(), fault)));
+        causes
+            .extend(rule.check(object.name()).into_iter().map(|fault| invalid("metadata.name", object.name(), fault)));
     }
     for (key, value) in object.labels() {
         causes.extend(qualified_name(key).into_iter().map(|fault| invalid("metadata.labels", key, fault)));
@@ -176,5 +177,7 @@ fn is_name(text: &str) -> bool {
 /// Not empty, only `inner` bytes, and `edge` bytes at both ends.
 fn framed(text: &str, inner: impl Fn(u8) -> bool, edge: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().all(|byte| inner(*byte)) && bytes.first().is_some_and(|b| edge(*b)) && bytes.last().is_some_and(|b| edge(*b))
+    bytes.iter().all(|byte| inner(*byte))
+        && bytes.first().is_some_and(|b| edge(*b))
+        && bytes.last().is_some_and(|b| edge(*b))
 }

@@ -1,4 +1,5 @@
 //! The table of built-in resources against the discovery documents of a real Kubernetes 1.36.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! Selectors, names and quantities: many short cases.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use edgeward_objects::{FieldSelector, GroupResource, LabelSelector, NodeSelector, Object, Quantity, names};
 use proptest::prelude::*;
@@ -33,10 +34,23 @@ fn label_selectors_in_text() {
     ] {
         check(text, true);
     }
-    for text in ["gone", "!app", "app=db", "app!=web", "app in (db)", "tier notin (front,x)", "rack>7", "rack<7", "app=", "app>1"] {
+    for text in [
+        "gone",
+        "!app",
+        "app=db",
+        "app!=web",
+        "app in (db)",
+        "tier notin (front,x)",
+        "rack>7",
+        "rack<7",
+        "app=",
+        "app>1",
+    ] {
         check(text, false);
     }
-    for text in ["app in", "app in (a", "app in a)", "=x", "app=a b", "app>x", "a/b/c", "app in (a),", "((", "app=web,,x"] {
+    for text in
+        ["app in", "app in (a", "app in a)", "=x", "app=a b", "app>x", "a/b/c", "app in (a),", "((", "app=web,,x"]
+    {
         assert!(LabelSelector::parse(text).is_err(), "{text}");
     }
 }
@@ -78,7 +92,12 @@ fn node_selectors() {
     check(json!([{"matchExpressions": [{"key": "cores", "operator": "Lt", "values": ["4"]}]}]), false);
     check(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["edge-1"]}]}]), true);
     check(json!([{"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["edge-1"]}]}]), false);
-    assert!(NodeSelector::from_value(&json!({"nodeSelectorTerms": [{"matchFields": [{"key": "x", "operator": "Exists"}]}]})).is_err());
+    assert!(
+        NodeSelector::from_value(
+            &json!({"nodeSelectorTerms": [{"matchFields": [{"key": "x", "operator": "Exists"}]}]})
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -176,7 +195,9 @@ fn names_follow_their_rules() {
         assert_eq!(found, [label, subdomain, label_1035], "{text}");
     }
     assert_eq!(names::dns1123_label(&"a".repeat(64)), ["must be no more than 63 bytes"]);
-    for (text, faults) in [("app", 0), ("example.com/app", 0), ("/app", 1), ("a/", 2), ("a/b/c", 1), ("A_b.c", 0), ("é", 1)] {
+    for (text, faults) in
+        [("app", 0), ("example.com/app", 0), ("/app", 1), ("a/", 2), ("a/b/c", 1), ("A_b.c", 0), ("é", 1)]
+    {
         assert_eq!(names::qualified_name(text).len(), faults, "{text}");
     }
     assert_eq!(names::path_segment("system:node"), Vec::<String>::new());

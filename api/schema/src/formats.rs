@@ -28,7 +28,11 @@ fn is_date_time(text: &str) -> bool {
         _ => false,
     };
     let clock = matches!(bytes.first(), Some(b'T' | b't' | b' '))
-        && (number(1, 23) && bytes.get(3) == Some(&b':') && number(4, 59) && bytes.get(6) == Some(&b':') && number(7, 60));
+        && (number(1, 23)
+            && bytes.get(3) == Some(&b':')
+            && number(4, 59)
+            && bytes.get(6) == Some(&b':')
+            && number(7, 60));
     let rest = time.get(9..).unwrap_or_default();
     let zone = match rest.strip_prefix('.') {
         Some(fraction) => {
@@ -81,7 +85,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    text.len() % 4 == 0
+    text.len().is_multiple_of(4)
         && text.len() - body.len() <= 2
         && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }

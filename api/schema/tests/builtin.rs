@@ -1,4 +1,5 @@
 //! Built-in kinds: what is pruned, defaulted and refused, and that doing it twice changes nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use edgeward_objects::{Cause, GroupVersionKind, Object, builtin};
 use edgeward_schema::Schema;
@@ -137,7 +138,9 @@ fn other_kinds_are_completed() {
 
 #[test]
 fn unknown_fields_and_nulls() {
-    let mut given = deployment(json!({"containers": [{"name": "a", "image": "b", "comand": ["x"]}], "nodeSelector": null, "nodename": "n"}));
+    let mut given = deployment(
+        json!({"containers": [{"name": "a", "image": "b", "comand": ["x"]}], "nodeSelector": null, "nodename": "n"}),
+    );
     given["spec"]["replica"] = json!(2);
     given["metadata"]["creationTimestamp"] = json!(null);
     given["metadata"]["annotations"] = json!({"any/key": "v"});
@@ -158,7 +161,12 @@ fn faults_are_told_in_kubernetes_words() {
     check(no_selector, &["spec.selector: Required value"]);
     let mut other = deployment(good);
     other["spec"]["selector"] = json!({"matchLabels": {"app": "db"}});
-    check(other, &["spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"]);
+    check(
+        other,
+        &[
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`",
+        ],
+    );
     check(deployment(json!({})), &["spec.template.spec.containers: Required value"]);
     check(
         deployment(json!({"containers": [{"image": "b"}, {"name": "A"}], "restartPolicy": "Never"})),
@@ -170,8 +178,10 @@ fn faults_are_told_in_kubernetes_words() {
         ],
     );
     check(
-        deployment(json!({"containers": [{"name": "a", "image": "b", "volumeMounts": [{"name": "v", "mountPath": "/v"}], "ports": [{"containerPort": 70000}],
-            "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}]})),
+        deployment(
+            json!({"containers": [{"name": "a", "image": "b", "volumeMounts": [{"name": "v", "mountPath": "/v"}], "ports": [{"containerPort": 70000}],
+            "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}]}),
+        ),
         &[
             "spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
             "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"v\"",
@@ -184,7 +194,10 @@ fn faults_are_told_in_kubernetes_words() {
     check(service(json!({"ports": [{"port": 1, "name": "a"}, {"port": 2}]})), &["spec.ports[1].name: Required value"]);
     let mut typed = deployment(json!({"containers": [{"name": "a", "image": "b"}]}));
     typed["spec"]["replicas"] = json!("two");
-    check(typed, &["spec.replicas: Invalid value: \"string\": spec.replicas in body must be of type integer: \"string\""]);
+    check(
+        typed,
+        &["spec.replicas: Invalid value: \"string\": spec.replicas in body must be of type integer: \"string\""],
+    );
     check(
         json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "foos"}, "spec": {
             "group": "x.io", "scope": "Namespaced", "names": {"plural": "foos", "kind": "Foo"}, "versions": [{"name": "v1", "served": true, "storage": true}]}}),
@@ -197,7 +210,8 @@ fn faults_are_told_in_kubernetes_words() {
 
 #[test]
 fn the_openapi_stub_is_small_and_says_what_kubectl_asks() {
-    let core: Vec<_> = builtin().iter().filter(|resource| resource.group.is_empty()).map(|resource| &**resource).collect();
+    let core: Vec<_> =
+        builtin().iter().filter(|resource| resource.group.is_empty()).map(|resource| &**resource).collect();
     let document = edgeward_schema::openapi_document(core.iter().copied());
     let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
     assert_eq!(patch["x-kubernetes-group-version-kind"], json!({"group": "", "version": "v1", "kind": "Pod"}));

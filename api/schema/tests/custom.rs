@@ -1,4 +1,5 @@
 //! Schemas of custom resources: compiled from JSON, then validate, prune and default.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use edgeward_objects::{Cause, Object};
 use edgeward_schema::Schema;
@@ -26,7 +27,9 @@ fn check(schema: Value, value: Value, expect: &[&str]) {
 
 #[test]
 fn types() {
-    let wrong = |expected: &str, got: &str| format!("spec.x: Invalid value: \"{got}\": spec.x in body must be of type {expected}: \"{got}\"");
+    let wrong = |expected: &str, got: &str| {
+        format!("spec.x: Invalid value: \"{got}\": spec.x in body must be of type {expected}: \"{got}\"")
+    };
     for (schema, good, bad, got) in [
         ("string", json!("a"), json!(1), "integer"),
         ("integer", json!(1), json!("1"), "string"),
@@ -52,23 +55,87 @@ fn types() {
 #[test]
 fn limits() {
     for (schema, value, fault) in [
-        (json!({"type": "string", "enum": ["a", "b"]}), json!("c"), "Unsupported value: \"c\": supported values: \"a\", \"b\""),
-        (json!({"type": "string", "pattern": "^a+$"}), json!("b"), "Invalid value: \"b\": spec.x in body should match '^a+$'"),
-        (json!({"type": "string", "minLength": 2}), json!("é"), "Invalid value: \"é\": spec.x in body should be at least 2 chars long"),
+        (
+            json!({"type": "string", "enum": ["a", "b"]}),
+            json!("c"),
+            "Unsupported value: \"c\": supported values: \"a\", \"b\"",
+        ),
+        (
+            json!({"type": "string", "pattern": "^a+$"}),
+            json!("b"),
+            "Invalid value: \"b\": spec.x in body should match '^a+$'",
+        ),
+        (
+            json!({"type": "string", "minLength": 2}),
+            json!("é"),
+            "Invalid value: \"é\": spec.x in body should be at least 2 chars long",
+        ),
         (json!({"type": "string", "maxLength": 2}), json!("abc"), "Too long: may not be more than 2 bytes"),
-        (json!({"type": "integer", "minimum": 1}), json!(0), "Invalid value: 0: spec.x in body should be greater than or equal to 1"),
-        (json!({"type": "integer", "maximum": 1}), json!(2), "Invalid value: 2: spec.x in body should be less than or equal to 1"),
-        (json!({"type": "number", "minimum": 1, "exclusiveMinimum": true}), json!(1), "Invalid value: 1: spec.x in body should be greater than 1"),
-        (json!({"type": "number", "maximum": 1, "exclusiveMaximum": true}), json!(1), "Invalid value: 1: spec.x in body should be less than 1"),
-        (json!({"type": "integer", "multipleOf": 5}), json!(7), "Invalid value: 7: spec.x in body should be a multiple of 5"),
-        (json!({"type": "array", "items": {"type": "string"}, "minItems": 1}), json!([]), "Invalid value: []: spec.x in body should have at least 1 items"),
-        (json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}), json!(["a", "b"]), "Too many: 2: must have at most 1 item"),
-        (json!({"type": "object", "minProperties": 1}), json!({}), "Invalid value: {}: spec.x in body should have at least 1 properties"),
-        (json!({"type": "string", "format": "date-time"}), json!("today"), "Invalid value: \"today\": spec.x in body must be of type date-time: \"today\""),
-        (json!({"type": "integer", "not": {"enum": [3]}}), json!(3), "Invalid value: 3: \"spec.x\" must not validate the schema (not)"),
-        (json!({"type": "integer", "anyOf": [{"minimum": 5}, {"enum": [1]}]}), json!(2), "Invalid value: 2: \"spec.x\" must validate at least one schema (anyOf)"),
-        (json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}), json!(2), "Invalid value: 2: \"spec.x\" must validate one and only one schema (oneOf). Found 2 valid alternatives"),
-        (json!({"type": "integer", "allOf": [{"minimum": 5}]}), json!(2), "Invalid value: 2: \"spec.x\" must validate all the schemas (allOf)"),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            json!(0),
+            "Invalid value: 0: spec.x in body should be greater than or equal to 1",
+        ),
+        (
+            json!({"type": "integer", "maximum": 1}),
+            json!(2),
+            "Invalid value: 2: spec.x in body should be less than or equal to 1",
+        ),
+        (
+            json!({"type": "number", "minimum": 1, "exclusiveMinimum": true}),
+            json!(1),
+            "Invalid value: 1: spec.x in body should be greater than 1",
+        ),
+        (
+            json!({"type": "number", "maximum": 1, "exclusiveMaximum": true}),
+            json!(1),
+            "Invalid value: 1: spec.x in body should be less than 1",
+        ),
+        (
+            json!({"type": "integer", "multipleOf": 5}),
+            json!(7),
+            "Invalid value: 7: spec.x in body should be a multiple of 5",
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+            json!([]),
+            "Invalid value: []: spec.x in body should have at least 1 items",
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}),
+            json!(["a", "b"]),
+            "Too many: 2: must have at most 1 item",
+        ),
+        (
+            json!({"type": "object", "minProperties": 1}),
+            json!({}),
+            "Invalid value: {}: spec.x in body should have at least 1 properties",
+        ),
+        (
+            json!({"type": "string", "format": "date-time"}),
+            json!("today"),
+            "Invalid value: \"today\": spec.x in body must be of type date-time: \"today\"",
+        ),
+        (
+            json!({"type": "integer", "not": {"enum": [3]}}),
+            json!(3),
+            "Invalid value: 3: \"spec.x\" must not validate the schema (not)",
+        ),
+        (
+            json!({"type": "integer", "anyOf": [{"minimum": 5}, {"enum": [1]}]}),
+            json!(2),
+            "Invalid value: 2: \"spec.x\" must validate at least one schema (anyOf)",
+        ),
+        (
+            json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}),
+            json!(2),
+            "Invalid value: 2: \"spec.x\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
+        ),
+        (
+            json!({"type": "integer", "allOf": [{"minimum": 5}]}),
+            json!(2),
+            "Invalid value: 2: \"spec.x\" must validate all the schemas (allOf)",
+        ),
     ] {
         check(schema, value, &[&format!("spec.x: {fault}")]);
     }
@@ -80,7 +147,11 @@ fn lists_with_identity() {
     check(set, json!(["a", "b", "a"]), &["spec.x[2]: Duplicate value: \"a\""]);
     let map = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
         "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "v": {"type": "integer"}}}});
-    check(map, json!([{"name": "a", "v": 1}, {"name": "a", "v": 2}]), &["spec.x[1]: Duplicate value: {\"name\":\"a\"}"]);
+    check(
+        map,
+        json!([{"name": "a", "v": 1}, {"name": "a", "v": 2}]),
+        &["spec.x[1]: Duplicate value: {\"name\":\"a\"}"],
+    );
 }
 
 #[test]
@@ -115,7 +186,16 @@ fn pruning_tells_what_it_removed() {
     }))
     .unwrap();
     let unknown = schema.prune(&mut given);
-    let expect = ["extra", "metadata.colour", "spec.dat", "spec.open.typed.gone", "spec.map.k.b", "spec.list[1].b", "spec.pod.spec.y", "spec.pod.z"];
+    let expect = [
+        "extra",
+        "metadata.colour",
+        "spec.dat",
+        "spec.open.typed.gone",
+        "spec.map.k.b",
+        "spec.list[1].b",
+        "spec.pod.spec.y",
+        "spec.pod.z",
+    ];
     assert_eq!(unknown, expect);
     assert_eq!(
         given.to_value(),
@@ -154,9 +234,18 @@ fn defaults_fill_what_is_absent() {
 fn schemas_that_are_not_structural_are_refused() {
     for (schema, fault) in [
         (json!({"type": "string"}), "schema.type: Invalid value: \"string\": must be object at the root"),
-        (json!({"type": "object", "properties": {"a": {}}}), "schema.properties[a].type: Required value: must not be empty for specified object fields"),
-        (json!({"type": "object", "properties": {"a": {"type": "array"}}}), "schema.properties[a].items: Required value: must be specified"),
-        (json!({"type": "object", "properties": {"a": {"type": "text"}}}), "schema.properties[a].type: Unsupported value: \"text\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\""),
+        (
+            json!({"type": "object", "properties": {"a": {}}}),
+            "schema.properties[a].type: Required value: must not be empty for specified object fields",
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "array"}}}),
+            "schema.properties[a].items: Required value: must be specified",
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "text"}}}),
+            "schema.properties[a].type: Unsupported value: \"text\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\"",
+        ),
     ] {
         assert_eq!(texts(&Schema::compile(&schema, "schema").unwrap_err()), [fault]);
     }
@@ -165,16 +254,33 @@ fn schemas_that_are_not_structural_are_refused() {
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(json!(null)), Just(json!(true)), any::<i64>().prop_map(|n| json!(n)), "[a-z]{0,8}".prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        any::<i64>().prop_map(|n| json!(n)),
+        "[a-z]{0,8}".prop_map(Value::from)
+    ];
     let key = prop_oneof![
-        Just("type"), Just("properties"), Just("items"), Just("default"), Just("required"), Just("enum"), Just("pattern"),
-        Just("additionalProperties"), Just("anyOf"), Just("not"), Just("x-kubernetes-list-type"), Just("spec"), Just("metadata"),
+        Just("type"),
+        Just("properties"),
+        Just("items"),
+        Just("default"),
+        Just("required"),
+        Just("enum"),
+        Just("pattern"),
+        Just("additionalProperties"),
+        Just("anyOf"),
+        Just("not"),
+        Just("x-kubernetes-list-type"),
+        Just("spec"),
+        Just("metadata"),
     ];
     leaf.prop_recursive(5, 40, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-            prop::collection::vec((key.clone(), inner), 0..5)
-                .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|fields| Value::Object(
+                fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
         ]
     })
 }

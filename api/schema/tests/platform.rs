@@ -1,4 +1,5 @@
 //! The platform's own kinds: every definition is a valid CRD whose schema accepts what users write.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 use std::path::Path;
 
@@ -55,7 +56,8 @@ fn the_lab_loses_nothing() {
             return;
         };
         for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
-            let own = document["apiVersion"].as_str().unwrap().contains("kubeedge") || document["apiVersion"].as_str().unwrap().contains("openyurt");
+            let own = document["apiVersion"].as_str().unwrap().contains("kubeedge")
+                || document["apiVersion"].as_str().unwrap().contains("openyurt");
             let (unknown, causes) = if own {
                 faults(document.clone())
             } else {
@@ -79,25 +81,53 @@ fn both_versions_of_a_device_survive_in_one() {
         assert_eq!(faults(object), (vec![], vec![]), "{api_version} {spec}");
     };
     for version in ["devices.kubeedge.io/v1alpha2", "devices.kubeedge.io/v1beta1"] {
-        check(version, "Device", json!({"deviceModelRef": {"name": "m"}, "nodeName": "n",
+        check(
+            version,
+            "Device",
+            json!({"deviceModelRef": {"name": "m"}, "nodeName": "n",
             "protocol": {"protocolName": "modbus-tcp", "configData": {"ip": "127.0.0.1", "port": 502}},
             "properties": [{"name": "temperature", "collectCycle": 1000, "reportToCloud": true, "desired": {"value": "5"},
                 "visitors": {"protocolName": "modbus-tcp", "configData": {"register": "InputRegister", "offset": 0}},
-                "pushMethod": {"mqtt": {"address": "tcp://x", "topic": "t", "qos": 1}}}]}));
-        check(version, "Device", json!({"protocol": {"modbus": {"slaveID": 1}, "common": {"tcp": {"ip": "1.2.3.4", "port": 502}}},
+                "pushMethod": {"mqtt": {"address": "tcp://x", "topic": "t", "qos": 1}}}]}),
+        );
+        check(
+            version,
+            "Device",
+            json!({"protocol": {"modbus": {"slaveID": 1}, "common": {"tcp": {"ip": "1.2.3.4", "port": 502}}},
             "propertyVisitors": [{"propertyName": "t", "modbus": {"register": "CoilRegister", "offset": 2, "scale": 0.1}}],
-            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "In", "values": ["v"]}]}]}}));
-        check(version, "DeviceModel", json!({"protocol": "modbus", "properties": [{"name": "t", "type": "INT", "accessMode": "ReadWrite", "minimum": "1"}]}));
-        check(version, "DeviceModel", json!({"properties": [{"name": "t", "type": {"int": {"accessMode": "ReadWrite", "minimum": 1}}}]}));
+            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "In", "values": ["v"]}]}]}}),
+        );
+        check(
+            version,
+            "DeviceModel",
+            json!({"protocol": "modbus", "properties": [{"name": "t", "type": "INT", "accessMode": "ReadWrite", "minimum": "1"}]}),
+        );
+        check(
+            version,
+            "DeviceModel",
+            json!({"properties": [{"name": "t", "type": {"int": {"accessMode": "ReadWrite", "minimum": 1}}}]}),
+        );
     }
     for version in ["v1alpha1", "v1beta1"] {
         let api_version = format!("apps.openyurt.io/{version}");
-        check(&api_version, "YurtAppSet", json!({"selector": {"matchLabels": {"a": "b"}}, "workloadTemplate": {"deploymentTemplate": {"spec": {"x": 1}}},
-            "topology": {"pools": [{"name": "p", "replicas": 1, "patch": {"spec": {}}, "tolerations": [{"operator": "Exists"}]}]}}));
-        check(&api_version, "YurtAppSet", json!({"pools": ["p"], "workload": {"workloadTemplate": {"statefulSetTemplate": {"spec": {}}},
-            "workloadTweaks": [{"pools": ["p"], "tweaks": {"replicas": 2, "patches": [{"path": "/x", "operation": "add", "value": [1]}]}}]}}));
-        check(&api_version, "NodePool", json!({"type": "Edge", "selector": {"matchLabels": {"a": "b"}}, "taints": [{"key": "a", "effect": "NoSchedule"}],
-            "leaderReplicas": 2}));
+        check(
+            &api_version,
+            "YurtAppSet",
+            json!({"selector": {"matchLabels": {"a": "b"}}, "workloadTemplate": {"deploymentTemplate": {"spec": {"x": 1}}},
+            "topology": {"pools": [{"name": "p", "replicas": 1, "patch": {"spec": {}}, "tolerations": [{"operator": "Exists"}]}]}}),
+        );
+        check(
+            &api_version,
+            "YurtAppSet",
+            json!({"pools": ["p"], "workload": {"workloadTemplate": {"statefulSetTemplate": {"spec": {}}},
+            "workloadTweaks": [{"pools": ["p"], "tweaks": {"replicas": 2, "patches": [{"path": "/x", "operation": "add", "value": [1]}]}}]}}),
+        );
+        check(
+            &api_version,
+            "NodePool",
+            json!({"type": "Edge", "selector": {"matchLabels": {"a": "b"}}, "taints": [{"key": "a", "effect": "NoSchedule"}],
+            "leaderReplicas": 2}),
+        );
     }
 }
 

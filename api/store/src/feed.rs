@@ -51,13 +51,7 @@ pub(crate) enum Answer {
 
 impl Feed {
     pub(crate) fn new(revision: Revision, compacted: Revision, limit: usize) -> Self {
-        let recent = Recent {
-            floor: revision,
-            rings: HashMap::new(),
-            order: VecDeque::new(),
-            bytes: 0,
-            closed: false,
-        };
+        let recent = Recent { floor: revision, rings: HashMap::new(), order: VecDeque::new(), bytes: 0, closed: false };
         Self { revision: revision.into(), compacted: compacted.into(), limit, recent: Mutex::new(recent) }
     }
 

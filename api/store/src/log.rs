@@ -121,7 +121,8 @@ fn source(scope: &Scope, present: bool) -> String {
     if present {
         return live;
     }
-    let past = format!("{columns} INDEXED BY past WHERE ended IS NOT NULL AND {place} AND revision <= ?4 AND ended > ?4");
+    let past =
+        format!("{columns} INDEXED BY past WHERE ended IS NOT NULL AND {place} AND revision <= ?4 AND ended > ?4");
     format!("{live} UNION ALL {past}")
 }
 

@@ -23,9 +23,11 @@ const SPARE_PAGES: u64 = 64;
 /// Free pages returned between two commits.
 const VACUUM_PAGES: u64 = 256;
 
-static COMMITS: Counter = Counter::new("edgeward_store_commits_total", "Transactions committed, each one sync of the disk");
+static COMMITS: Counter =
+    Counter::new("edgeward_store_commits_total", "Transactions committed, each one sync of the disk");
 static WRITES: Counter = Counter::new("edgeward_store_writes_total", "Changes committed");
-static FAILURES: Counter = Counter::new("edgeward_store_failed_commits_total", "Transactions the disk or SQLite refused");
+static FAILURES: Counter =
+    Counter::new("edgeward_store_failed_commits_total", "Transactions the disk or SQLite refused");
 static COMPACTED: Counter = Counter::new("edgeward_store_compacted_total", "Revisions whose history was forgotten");
 
 /// One write on its way to the disk.
@@ -115,10 +117,7 @@ impl Writer {
     /// Applies a batch in one transaction. Writes whose precondition fails change nothing and fail alone; they too are
     /// answered only after the commit, for they may have failed because of a write of the same batch.
     #[allow(clippy::type_complexity, reason = "two results of one private step")]
-    fn transact(
-        &self,
-        batch: &[Request],
-    ) -> rusqlite::Result<(Vec<Change>, Vec<Result<Arc<Entry>, StoreError>>)> {
+    fn transact(&self, batch: &[Request]) -> rusqlite::Result<(Vec<Change>, Vec<Result<Arc<Entry>, StoreError>>)> {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let full = log::used_bytes(&transaction)? > self.options.max_file_bytes;
@@ -142,7 +141,11 @@ impl Writer {
                 }
             }));
         }
-        if changes.is_empty() { transaction.rollback()? } else { transaction.commit()? }
+        if changes.is_empty() {
+            transaction.rollback()?
+        } else {
+            transaction.commit()?
+        }
         Ok((changes, results))
     }
 
@@ -192,11 +195,7 @@ enum Outcome {
 }
 
 /// Applies one write as revision `revision`. The outer error is the disk's, the inner one the precondition's.
-fn apply(
-    connection: &Connection,
-    write: &Write,
-    revision: Revision,
-) -> rusqlite::Result<Result<Outcome, StoreError>> {
+fn apply(connection: &Connection, write: &Write, revision: Revision) -> rusqlite::Result<Result<Outcome, StoreError>> {
     let (key, expected) = match write {
         Write::Create { key, .. } => (key, None),
         Write::Update { key, expected, .. } => (key, Some(*expected)),
@@ -206,9 +205,8 @@ fn apply(
         Ok(current) => current,
         Err(error) => return Ok(Err(error)),
     };
-    let entry = |value: &bytes::Bytes, created| {
-        Arc::new(Entry { key: key.clone(), value: value.clone(), created, revision })
-    };
+    let entry =
+        |value: &bytes::Bytes, created| Arc::new(Entry { key: key.clone(), value: value.clone(), created, revision });
     let change = match (write, current) {
         (Write::Update { value, .. }, Some(previous)) if previous.value == *value => {
             return Ok(Ok(Outcome::Same(previous)));

@@ -1,4 +1,5 @@
 //! kill -9 while writing: what was acknowledged is there, and nothing half-written is.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What the store promises, on a file and in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap here is a failed test")]
 
 mod common;
 

@@ -145,7 +145,9 @@ impl Requirement {
         }
         match self.operator {
             Operator::In | Operator::NotIn if self.values.is_empty() => {
-                return refuse("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty".into());
+                return refuse(
+                    "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty".into(),
+                );
             }
             Operator::Exists | Operator::DoesNotExist if !self.values.is_empty() => {
                 let why = "values set must be empty for exists and does not exist";
@@ -214,9 +216,7 @@ fn parse_clause(clause: &str) -> Result<Requirement, SelectorError> {
         [("!=", Operator::NotIn), ("==", Operator::In), ("=", Operator::In), (">", Operator::Gt), ("<", Operator::Lt)];
     let first = operators.iter().filter_map(|(sign, operator)| Some((clause.find(sign)?, *sign, *operator)));
     match first.min_by_key(|(at, sign, _)| (*at, std::cmp::Reverse(sign.len()))) {
-        Some((at, sign, operator)) => {
-            made(&clause[..at], operator, vec![clause[at + sign.len()..].trim().to_owned()])
-        }
+        Some((at, sign, operator)) => made(&clause[..at], operator, vec![clause[at + sign.len()..].trim().to_owned()]),
         None => made(clause, Operator::Exists, Vec::new()),
     }
 }

@@ -50,7 +50,10 @@ fn fill(object: &mut Object, path: &[&str], defaults: Value) {
 }
 
 /// The maps in the list of that name.
-pub(super) fn each<'a>(map: &'a mut Map<String, Value>, list: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+pub(super) fn each<'a>(
+    map: &'a mut Map<String, Value>,
+    list: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> {
     map.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
@@ -71,7 +74,10 @@ fn workload(object: &mut Object, kind: &str) {
     template(spec);
     match kind {
         "Deployment" => {
-            fill_map(spec, json!({"replicas": 1, "strategy": {}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}));
+            fill_map(
+                spec,
+                json!({"replicas": 1, "strategy": {}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}),
+            );
             strategy(spec, "strategy", json!({"maxUnavailable": "25%", "maxSurge": "25%"}));
         }
         "DaemonSet" => {

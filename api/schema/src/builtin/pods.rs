@@ -57,7 +57,10 @@ fn default_container(container: &mut Map<String, Value>, host_network: bool) {
     }
     for name in PROBES {
         if let Some(probe) = child(container, name) {
-            fill_map(probe, json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}));
+            fill_map(
+                probe,
+                json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
+            );
             default_handler(probe);
         }
     }
@@ -146,7 +149,8 @@ fn default_downward(source: &mut Map<String, Value>) {
 
 /// What is wrong with a pod spec at `path`.
 pub(super) fn check_spec(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
-    let list = |name: &str| spec.and_then(|spec| spec.get(name)).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let list =
+        |name: &str| spec.and_then(|spec| spec.get(name)).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let volumes: HashSet<&str> = list("volumes").iter().filter_map(|volume| volume.get("name")?.as_str()).collect();
     if list("containers").is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
@@ -216,7 +220,8 @@ fn check_name<'a>(element: &'a Value, path: &str, seen: &mut HashSet<&'a str>, c
 }
 
 fn check_resources(resources: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
-    let amount = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).parse::<Quantity>().ok();
+    let amount =
+        |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).parse::<Quantity>().ok();
     let amounts = |key: &str| resources.and_then(|resources| resources.get(key)).and_then(Value::as_object);
     for (name, request) in amounts("requests").into_iter().flatten() {
         let limit = amounts("limits").and_then(|limits| limits.get(name));

@@ -37,7 +37,10 @@ fn selector(value: Option<&Value>, path: &str, causes: &mut Vec<Cause>) -> Optio
 }
 
 fn workload(object: &Object, causes: &mut Vec<Cause>) {
-    let labels = object.get(&["spec", "template", "metadata", "labels"]).cloned().unwrap_or_else(|| Value::Object(Default::default()));
+    let labels = object
+        .get(&["spec", "template", "metadata", "labels"])
+        .cloned()
+        .unwrap_or_else(|| Value::Object(Default::default()));
     match object.get(&["spec", "selector"]) {
         None => causes.push(Cause::required("spec.selector", "")),
         given => {
@@ -70,7 +73,9 @@ fn job(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause::required(format!("{template_path}.restartPolicy"), why));
     }
     for field in ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"] {
-        if let Some(number) = spec.and_then(|spec| spec.get(field)).filter(|number| number.as_i64().is_some_and(|n| n < 0)) {
+        if let Some(number) =
+            spec.and_then(|spec| spec.get(field)).filter(|number| number.as_i64().is_some_and(|n| n < 0))
+        {
             causes.push(Cause::invalid(format!("{path}.{field}"), number, "must be greater than or equal to 0"));
         }
     }
