@@ -55,16 +55,6 @@ impl Layout {
         self.numbers
     }
 
-    /// How many slots a row has.
-    pub(crate) fn len(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// Name of a slot's column.
-    pub(crate) fn name(&self, slot: usize) -> &Arc<str> {
-        &self.columns[slot].name
-    }
-
     /// Fills `slots` from one JSON object. Later duplicates of a key win.
     ///
     /// # Errors

@@ -5,23 +5,40 @@
 //! clock. The room knows no MQTT, no Kubernetes and no HTTP, and builds no `serde_json::Value`.
 
 mod ack;
+mod analytic;
 mod convert;
+mod core;
 mod emission;
 mod error;
+mod expr;
+mod group;
+mod join;
 mod layout;
+mod metrics;
+mod options;
+mod plan;
 mod queue;
 mod row;
+mod rule;
 mod schema;
 mod sink;
+mod sink_task;
+mod snapshot;
 mod source;
 mod stream;
+mod watermark;
+mod window;
 
 pub use ack::Ack;
-pub use edgeward_functions::{Map, Value, json};
+pub use edgeward_functions::{Map, Value, json, timestamp_ms};
 pub use emission::{Emission, Header, OutRow};
 pub use error::EngineError;
+pub use metrics::NodeMetrics;
+pub use options::RuleOptions;
+pub use plan::Plan;
 pub use row::{Meta, Row};
+pub use rule::{RuleHandle, RuleStatus, RuleTask};
 pub use schema::{ColumnType, Field, StreamDef};
 pub use sink::{Sink, SinkError, SinkInput};
-pub use source::{Body, Connection, Decode, Emitter, Message, Source, SourceContext, SourceError};
+pub use source::{Body, Connection, Decode, Emitter, Message, Source, SourceContext, SourceError, meta};
 pub use stream::Stream;

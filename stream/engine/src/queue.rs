@@ -66,6 +66,11 @@ impl<T> Queue<T> {
         self.ready.notified().await;
     }
 
+    /// Wakes the consumer though nothing was added.
+    pub(crate) fn wake(&self) {
+        self.ready.notify_one();
+    }
+
     /// Waits until there is room.
     pub(crate) async fn wait_for_space(&self) {
         loop {

@@ -3,6 +3,7 @@
 use edgeward_functions::json::Numbers;
 use edgeward_sql::ast::CreateStream;
 pub use edgeward_sql::ast::{DataType as ColumnType, Field};
+use jiff::tz::TimeZone;
 
 /// A stream's definition, ready to decode by.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct StreamDef {
     pub timestamp_format: Option<String>,
     /// What JSON numbers without a declared type become.
     pub numbers: Numbers,
+    /// Zone of times without one (`basic.timezone`).
+    pub timezone: TimeZone,
 }
 
 impl StreamDef {
@@ -31,6 +34,7 @@ impl StreamDef {
             timestamp: create.options.timestamp.clone(),
             timestamp_format: create.options.timestamp_format.clone(),
             numbers: Numbers::Float,
+            timezone: TimeZone::UTC,
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use edgeward_functions::Map;
+use edgeward_functions::{Map, Value, time};
 use edgeward_functions::json::Cursor;
 use edgeward_service::clock;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use crate::layout::Layout;
@@ -27,6 +28,7 @@ pub struct Stream {
 
 struct State {
     layout: Layout,
+    timestamp: Option<Timestamp>,
     decoder: Option<Box<dyn Decode>>,
     taps: Vec<Tap>,
     next_tap: u64,
@@ -54,15 +56,22 @@ pub(crate) enum Item {
     Row(usize, Arc<Row>),
     /// A run-time error before the rule, with the token of the message.
     Error(Arc<str>, Option<Ack>),
-    /// The input of this index ended.
-    End(usize),
+    /// One of the inputs ended.
+    End,
 }
 
 impl Stream {
     /// A stream by its definition. `decoder` is the FORMAT's, none for JSON.
     pub fn new(definition: StreamDef, decoder: Option<Box<dyn Decode>>) -> Arc<Stream> {
+        let mut layout = Layout::new(&definition);
+        let timestamp = definition.timestamp.as_ref().map(|column| Timestamp {
+            slot: layout.slot(&definition, column),
+            format: definition.timestamp_format.clone(),
+            zone: definition.timezone.clone(),
+        });
         let state = State {
-            layout: Layout::new(&definition),
+            layout,
+            timestamp,
             decoder,
             taps: Vec::new(),
             next_tap: 0,
@@ -106,7 +115,7 @@ impl Stream {
     /// Tells the rules that the input is finished.
     pub fn end(&self) {
         for tap in &self.state.lock().taps {
-            tap.queue.push(Item::End(tap.input));
+            tap.queue.push(Item::End);
         }
     }
 
@@ -118,6 +127,13 @@ impl Stream {
     pub(crate) fn slots<'a>(&self, columns: impl Iterator<Item = &'a str>) -> Vec<usize> {
         let mut state = self.state.lock();
         columns.map(|column| state.layout.slot(&self.definition, column)).collect()
+    }
+
+    /// A row of a decoded map, as a saved state brings it back.
+    pub(crate) fn row_of(&self, map: &Arc<Map>, at: i64) -> Row {
+        let mut slots = Vec::new();
+        self.state.lock().layout.pick(map, &mut slots);
+        Row::new(slots.into_boxed_slice(), Origin::Map(map.clone()), at)
     }
 
     /// Sends rows to `queue` from now on; undone by dropping the answer.
@@ -207,6 +223,7 @@ impl State {
     /// Offers a row to every rule; only a row that someone keeps is moved to the heap for good.
     fn route(&mut self, slots: Vec<Slot>, origin: Origin, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) {
         let mut row = Row::new(slots.into_boxed_slice(), origin, now);
+        row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&row));
         row.meta = meta.clone();
         row.ack = ack.clone();
         let mut shared = Holder::Mine(row);
@@ -230,6 +247,27 @@ impl State {
         for tap in &self.taps {
             tap.queue.push(Item::Error(text.clone(), ack.cloned()));
         }
+    }
+}
+
+/// How a row's event time is read.
+struct Timestamp {
+    slot: usize,
+    format: Option<String>,
+    zone: TimeZone,
+}
+
+impl Timestamp {
+    fn read(&self, row: &Row) -> Option<i64> {
+        let time = match (row.get(self.slot), &self.format) {
+            (Value::Nil, _) => return None,
+            // Milliseconds need no detour over a calendar.
+            (Value::Int(ms), _) => return Some(*ms),
+            (Value::Float(ms), _) => return Some(*ms as i64),
+            (Value::Str(text), Some(format)) => time::parse_with(text, format, &self.zone),
+            (value, _) => time::to_timestamp(value, &self.zone),
+        };
+        time.ok().map(|time| time.as_millisecond())
     }
 }
 

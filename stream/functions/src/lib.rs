@@ -1,10 +1,19 @@
 //! Values of the stream engine and the SQL functions over them, with eKuiper 2.4's names, null rules and error texts.
 //!
-//! This room knows no streams, windows or rules: scalar functions are pure (what they need of the world comes in a context),
-//! aggregate and analytic functions are small state machines that the engine feeds and keeps.
+//! This room knows no streams, windows or rules: scalar functions are pure (what they need of the world comes in a [`Context`]),
+//! aggregates are small state machines that the engine feeds and keeps.
 
+mod aggregate;
+mod error;
 pub mod format;
 pub mod json;
+pub mod ops;
+mod registry;
+mod scalar;
+pub mod time;
 mod value;
 
+pub use aggregate::Aggregate;
+pub use error::{Error, Result};
+pub use registry::{Analytic, Args, Context, Engine, Function, Nulls, Run, Srf, Type, lookup, names};
 pub use value::{Map, Value, timestamp_ms};

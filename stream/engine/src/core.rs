@@ -1,0 +1,377 @@
+//! The heart of a running rule: a synchronous state machine. Rows and the clock go in, emissions come out.
+
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use edgeward_functions::{Context, Error, Value, ops};
+use edgeward_sql::ast::BinaryOp;
+
+use crate::analytic::AnalyticState;
+use crate::emission::{Emission, OutRow};
+use crate::expr::{Expr, Range, Scene};
+use crate::group::{Collection, Grouping, Groups, scene};
+use crate::join;
+use crate::metrics::{CoreMetrics, NodeMetrics};
+use crate::plan::{Plan, Program};
+use crate::watermark::Watermark;
+use crate::window::{Kind, Sink, Tuple, Verdict, Window};
+use crate::{Row, RuleOptions};
+
+/// A rule's operators with their state.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) program: Arc<Program>,
+    pub(crate) options: RuleOptions,
+    pub(crate) context: Context,
+    pub(crate) watermark: Option<Watermark>,
+    pub(crate) analytic: AnalyticState,
+    pub(crate) window: Option<Window>,
+    pub(crate) metrics: CoreMetrics,
+    /// The statement as printed: a saved state belongs to it.
+    pub(crate) statement: String,
+    /// Alias values of the row being worked on, reused.
+    cells: Vec<OnceCell<Value>>,
+}
+
+impl Core {
+    /// A rule that starts at `now`.
+    pub(crate) fn new(program: Arc<Program>, plan: &Plan, rule_id: &str, now: i64) -> Core {
+        let options = plan.options.clone();
+        let event_time = options.is_event_time;
+        let window = program.window.as_ref().map(|plan| Window::new(plan, now, event_time, &options.timezone));
+        let context = Context { now, zone: options.timezone.clone(), rule_id: rule_id.into(), rule_start: now };
+        Core {
+            watermark: event_time.then(|| Watermark::new(program.inputs, options.late_tolerance)),
+            analytic: AnalyticState::new(&program.analytic),
+            cells: vec![OnceCell::new(); program.cells],
+            window,
+            metrics: CoreMetrics::default(),
+            statement: plan.select.to_string(),
+            program,
+            options,
+            context,
+        }
+    }
+
+    /// Takes one row of an input in, at `now` on the clock.
+    pub(crate) fn push(&mut self, input: usize, row: Arc<Row>, now: i64, out: &mut Vec<Emission>) {
+        self.context.now = now;
+        let Some(watermark) = &mut self.watermark else {
+            let at = row.at;
+            self.enter(Tuple { row, at, input, analytic: Arc::default() }, out);
+            self.settle(now, out);
+            return;
+        };
+        let Some(at) = row.event else {
+            self.fail("cannot get the event time of a row, please check the TIMESTAMP column of its stream", out);
+            return;
+        };
+        let Some(time) = watermark.push(Tuple { row, at, input, analytic: Arc::default() }) else { return };
+        let released = watermark.release();
+        released.into_iter().for_each(|tuple| self.enter(tuple, out));
+        self.turn(time, out);
+    }
+
+    /// Moves the clock; in event time only rows do that.
+    pub(crate) fn advance(&mut self, now: i64, out: &mut Vec<Emission>) {
+        self.context.now = now;
+        if self.watermark.is_none() {
+            self.turn(now, out);
+        }
+    }
+
+    /// When the clock must be moved at the latest.
+    pub(crate) fn next_timer(&self) -> Option<i64> {
+        if self.watermark.is_some() { None } else { self.window.as_ref().and_then(Window::next_timer) }
+    }
+
+    /// Passes an error on to the sinks if the rule wants that, and counts it.
+    pub(crate) fn fail(&mut self, text: &str, out: &mut Vec<Emission>) {
+        self.metrics.fail(text, self.context.now);
+        if self.options.send_error {
+            out.push(Emission::of_error(self.context.now, text));
+        }
+    }
+
+    /// Analytic functions, filter, then window or sink.
+    fn enter(&mut self, mut tuple: Tuple, out: &mut Vec<Emission>) {
+        let program = self.program.clone();
+        self.metrics.rows_in += 1;
+        self.metrics.last_invocation = self.context.now;
+        if !program.analytic.is_empty() {
+            match self.analytic.evaluate(&program.analytic, &tuple, &self.context) {
+                Ok(values) => tuple.analytic = values,
+                Err(error) => return self.fail(&error.to_string(), out),
+            }
+        }
+        if let Some(filter) = program.filter.as_ref().filter(|_| !program.filter_in_stream && program.joins.is_empty()) {
+            match filter.holds(&scene(&tuple, &self.context), "Where") {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.fail(&error.to_string(), out),
+            }
+        }
+        self.metrics.rows_kept += 1;
+        if self.window.is_some() {
+            self.enter_window(&tuple, out);
+        } else {
+            let rows = vec![tuple];
+            let collection = self.collect(rows);
+            self.emit(None, collection, out);
+        }
+    }
+
+    fn enter_window(&mut self, tuple: &Tuple, out: &mut Vec<Emission>) {
+        let verdict = match self.judge(tuple) {
+            Ok(Some(verdict)) => verdict,
+            Ok(None) => return,
+            Err(error) => return self.fail(&error.to_string(), out),
+        };
+        let closed = self.with_window(|window, sink| window.push(tuple, verdict, sink));
+        closed.into_iter().for_each(|(range, collection)| self.emit(Some(range), collection, out));
+    }
+
+    /// What the window's conditions say; none when the row must not enter.
+    fn judge(&self, tuple: &Tuple) -> Result<Option<Verdict>, Error> {
+        let Some(plan) = &self.program.window else { return Ok(None) };
+        let scene = scene(tuple, &self.context);
+        if let Some(filter) = &plan.filter
+            && !filter.holds(&scene, "Filter")?
+        {
+            return Ok(None);
+        }
+        let mut verdict = Verdict { begin: true, ..Verdict::default() };
+        if let Some(when) = &plan.when {
+            verdict.begin = when.holds(&scene, "window trigger")?;
+        }
+        if let Kind::State { begin, emit } = &plan.kind {
+            verdict.begin = begin.holds(&scene, "state window")?;
+            verdict.emit = emit.as_ref().map_or(Ok(false), |emit| emit.holds(&scene, "state window"))?;
+            let keys: Result<Vec<String>, Error> =
+                plan.partition.iter().map(|key| Ok(edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string())).collect();
+            verdict.partition = keys?.join(",").into();
+        }
+        Ok(Some(verdict))
+    }
+
+    /// Answers what is due at once: a sliding window without delay.
+    fn settle(&mut self, now: i64, out: &mut Vec<Emission>) {
+        if matches!(self.window, Some(Window::Sliding(_))) {
+            self.turn(now, out);
+        }
+    }
+
+    /// Moves the window's clock.
+    fn turn(&mut self, time: i64, out: &mut Vec<Emission>) {
+        if self.window.is_some() {
+            let closed = self.with_window(|window, sink| window.advance(time, sink));
+            closed.into_iter().for_each(|(range, collection)| self.emit(Some(range), collection, out));
+        }
+    }
+
+    /// Runs a step of the window with the means to collect rows.
+    fn with_window(&mut self, step: impl FnOnce(&mut Window, &mut Sink<'_>)) -> Vec<(Range, Collection)> {
+        let program = &self.program;
+        let keep_rows = program.needs_rows();
+        let grouping = Grouping { by: &program.group_by, aggregates: &program.aggregates, context: &self.context };
+        let mut sink = Sink {
+            empty: &|| if keep_rows { Collection::Rows(Vec::new()) } else { Collection::Groups(Groups::default()) },
+            add: &mut |collection, tuple| match collection {
+                Collection::Rows(rows) => rows.push(tuple.clone()),
+                Collection::Groups(groups) => groups.add(tuple, &grouping),
+            },
+            closed: Vec::new(),
+        };
+        if let Some(window) = &mut self.window {
+            step(window, &mut sink);
+        }
+        sink.closed
+    }
+
+    /// Rows as the later steps want them: grouped if the statement groups.
+    fn collect(&self, rows: Vec<Tuple>) -> Collection {
+        if !self.program.grouped {
+            return Collection::Rows(rows);
+        }
+        let grouping = Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, context: &self.context };
+        let mut groups = Groups::default();
+        rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
+        Collection::Groups(groups)
+    }
+
+    /// Join, late filter, aggregate, having, order, limit, projection: what follows a window, or a single row.
+    fn emit(&mut self, range: Option<Range>, collection: Collection, out: &mut Vec<Emission>) {
+        match self.project(range, collection) {
+            Ok(Some(mut emissions)) => {
+                self.metrics.emitted += emissions.len() as u64;
+                out.append(&mut emissions);
+            }
+            Ok(None) => {}
+            Err(error) => self.fail(&error.to_string(), out),
+        }
+    }
+
+    fn project(&mut self, range: Option<Range>, collection: Collection) -> Result<Option<Vec<Emission>>, Error> {
+        let collection = match collection {
+            Collection::Rows(rows) => {
+                let was_empty = rows.is_empty();
+                let rows = self.late_filter(join::run(&self.program, rows, &self.context)?)?;
+                if rows.is_empty() && !was_empty {
+                    return Ok(None);
+                }
+                self.collect(rows)
+            }
+            groups => groups,
+        };
+        let mut acks = Vec::new();
+        let mut sorted: Vec<(Vec<Value>, Vec<OutRow>)> = Vec::new();
+        let mut dropped = false;
+        match collection {
+            Collection::Rows(rows) => {
+                for (position, tuple) in rows.iter().enumerate() {
+                    // A row that went through a window was acknowledged when the window took it.
+                    acks.extend(tuple.row.ack.iter().filter(|_| range.is_none()).cloned());
+                    self.row(tuple, &[], range, position, &mut sorted)?;
+                }
+            }
+            Collection::Groups(groups) => {
+                if let Some(error) = groups.error {
+                    return Err(error);
+                }
+                for (position, group) in groups.list.iter().enumerate() {
+                    acks.extend(group.first.row.ack.iter().filter(|_| range.is_none()).cloned());
+                    let values: Result<Vec<Value>, Error> = group.aggregates.iter().map(|aggregate| aggregate.result()).collect();
+                    dropped |= !self.row(&group.first, &values?, range, position, &mut sorted)?;
+                }
+            }
+        }
+        if sorted.is_empty() && (dropped || range.is_none()) {
+            return Ok(None);
+        }
+        Ok(Some(self.message(sorted, acks, range)))
+    }
+
+    /// HAVING, sort keys and projection of one row; false when HAVING drops it.
+    fn row(&mut self, tuple: &Tuple, aggregates: &[Value], window: Option<Range>, position: usize, out: &mut Vec<(Vec<Value>, Vec<OutRow>)>) -> Result<bool, Error> {
+        self.cells.iter_mut().for_each(|cell| drop(cell.take()));
+        let scene = Scene {
+            row: &tuple.row,
+            analytic: &tuple.analytic,
+            aggregates,
+            cells: &self.cells,
+            window,
+            row_number: position as i64 + 1,
+            context: &self.context,
+        };
+        if let Some(having) = &self.program.having
+            && !having.holds(&scene, "Having")?
+        {
+            return Ok(false);
+        }
+        let keys: Result<Vec<Value>, Error> = self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
+        let mut rows = Vec::with_capacity(1);
+        self.program.projection.run(&scene, &mut rows)?;
+        out.push((keys?, rows));
+        Ok(true)
+    }
+
+    fn message(&self, mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>, acks: Vec<crate::Ack>, range: Option<Range>) -> Vec<Emission> {
+        if !self.program.order_by.is_empty() {
+            sorted.sort_by(|a, b| by_keys(&a.0, &b.0, &self.program.order_by));
+        }
+        let mut rows: Vec<OutRow> = sorted.into_iter().flat_map(|(_, rows)| rows).collect();
+        rows.truncate(self.program.limit.unwrap_or(usize::MAX));
+        let now = self.context.now;
+        if range.is_none() && self.program.projection.has_srf() {
+            // Without a window each row of a set-returning function is a message of its own.
+            return rows.into_iter().map(|row| Emission { acks: acks.clone(), ..Emission::of_rows(now, vec![row]) }).collect();
+        }
+        vec![Emission { acks, ..Emission::of_rows(now, rows) }]
+    }
+
+    /// WHERE with aggregates over all rows of the window.
+    fn late_filter(&self, rows: Vec<Tuple>) -> Result<Vec<Tuple>, Error> {
+        let condition: (&[_], &Expr) = match (&self.program.late_filter, &self.program.filter) {
+            (Some((aggregates, condition)), _) => (aggregates, condition),
+            (None, Some(filter)) if !self.program.joins.is_empty() => (&[], filter),
+            _ => return Ok(rows),
+        };
+        let mut groups = Groups::default();
+        let grouping = Grouping { by: &[], aggregates: condition.0, context: &self.context };
+        rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
+        if let Some(error) = groups.error {
+            return Err(error);
+        }
+        let values: Result<Vec<Value>, Error> = groups.list.iter().flat_map(|group| &group.aggregates).map(|aggregate| aggregate.result()).collect();
+        let values = values?;
+        let mut kept = Vec::with_capacity(rows.len());
+        for tuple in rows {
+            let scene = Scene { aggregates: &values, ..scene(&tuple, &self.context) };
+            if condition.1.holds(&scene, "Where")? {
+                kept.push(tuple);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Order of two rows by their sort keys: nil after everything, incomparable values as they came.
+fn by_keys(a: &[Value], b: &[Value], order: &[(Expr, bool)]) -> Ordering {
+    for ((left, right), (_, descending)) in a.iter().zip(b).zip(order) {
+        let ordering = match (left.is_nil(), right.is_nil()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => return Ordering::Greater,
+            (false, true) => return Ordering::Less,
+            _ if ops::compare(BinaryOp::Lt, left, right) == Ok(true) => Ordering::Less,
+            _ if ops::compare(BinaryOp::Gt, left, right) == Ok(true) => Ordering::Greater,
+            _ => Ordering::Equal,
+        };
+        if ordering != Ordering::Equal {
+            return if *descending { ordering.reverse() } else { ordering };
+        }
+    }
+    Ordering::Equal
+}
+
+impl Core {
+    /// Counters under the names of the plan; the fused operators begin at position `first`.
+    pub(crate) fn metrics(&self, first: usize, received: u64, queued: u64, dropped: u64) -> Vec<NodeMetrics> {
+        let mut nodes = vec![("decoder", received, received)];
+        if self.watermark.is_some() {
+            nodes.push(("watermark", received, self.metrics.rows_in));
+        }
+        if !self.program.analytic.is_empty() {
+            nodes.push(("analytic", self.metrics.rows_in, self.metrics.rows_in));
+        }
+        if self.program.filter.is_some() {
+            nodes.push(("filter", received, self.metrics.rows_kept));
+        }
+        if self.window.is_some() {
+            nodes.push(("window", self.metrics.rows_kept, self.metrics.emitted));
+        }
+        let fed = if self.window.is_some() { self.metrics.emitted } else { self.metrics.rows_kept };
+        let steps = [
+            ("join", !self.program.joins.is_empty()),
+            ("aggregate", self.program.grouped),
+            ("having", self.program.having.is_some()),
+            ("order", !self.program.order_by.is_empty()),
+        ];
+        nodes.extend(steps.iter().filter(|(_, there)| *there).map(|(name, _)| (*name, fed, fed)));
+        nodes.push(("project", fed, self.metrics.emitted));
+        let last = nodes.len() - 1;
+        nodes.into_iter().enumerate().map(|(index, (name, records_in, records_out))| NodeMetrics {
+            name: format!("op_{}_{name}_0", first + index),
+            records_in,
+            records_out,
+            processed: records_in,
+            // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
+            buffer_length: if index == 0 { queued } else { 0 },
+            exceptions: if index == last { self.metrics.exceptions } else if index == 0 { dropped } else { 0 },
+            last_exception: if index == last { self.metrics.last_exception.clone() } else { String::new() },
+            last_exception_time: if index == last { self.metrics.last_exception_time } else { 0 },
+            last_invocation: self.metrics.last_invocation,
+            ..NodeMetrics::default()
+        }).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! Collections of rows that a window holds: the rows themselves, or only their groups with running aggregates.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use edgeward_functions::format::GoText;
+use edgeward_functions::{Aggregate, Context, Error, Run, Value};
+
+use crate::expr::{AggregateCall, Expr, Scene};
+use crate::window::Tuple;
+
+/// What a window collects.
+#[derive(Debug)]
+pub(crate) enum Collection {
+    /// Every row.
+    Rows(Vec<Tuple>),
+    /// Groups with their running aggregates; rows are not kept.
+    Groups(Groups),
+}
+
+/// The groups of a collection in the order they appeared.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    by_key: HashMap<Box<str>, usize>,
+    pub(crate) list: Vec<Group>,
+    /// The first error a row caused; it replaces the result.
+    pub(crate) error: Option<Error>,
+    /// Key being built, reused.
+    buffer: String,
+}
+
+/// One group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) key: Box<str>,
+    /// Plain columns of the group come from its first row.
+    pub(crate) first: Tuple,
+    pub(crate) aggregates: Vec<Box<dyn Aggregate>>,
+}
+
+/// How to group.
+pub(crate) struct Grouping<'a> {
+    pub(crate) by: &'a [Expr],
+    pub(crate) aggregates: &'a [AggregateCall],
+    pub(crate) context: &'a Context,
+}
+
+impl Groups {
+    /// Adds a row to its group. An error is kept and answered with the groups' result.
+    pub(crate) fn add(&mut self, tuple: &Tuple, grouping: &Grouping<'_>) {
+        if self.error.is_none()
+            && let Err(error) = self.try_add(tuple, grouping)
+        {
+            self.error = Some(error);
+        }
+    }
+
+    fn try_add(&mut self, tuple: &Tuple, grouping: &Grouping<'_>) -> Result<(), Error> {
+        let scene = scene(tuple, grouping.context);
+        let index = self.locate(tuple, &scene, grouping)?;
+        let group = &mut self.list[index];
+        for (call, aggregate) in grouping.aggregates.iter().zip(&mut group.aggregates) {
+            if let Some(filter) = &call.filter
+                && !filter.holds(&scene, "Filter")?
+            {
+                continue;
+            }
+            match call.args.as_slice() {
+                [arg] => aggregate.add(&[arg.eval(&scene)?])?,
+                args => {
+                    let values: Result<Vec<_>, Error> = args.iter().map(|arg| arg.eval(&scene)).collect();
+                    aggregate.add(&values?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The group of a row, made if it is new.
+    fn locate(&mut self, tuple: &Tuple, scene: &Scene<'_>, grouping: &Grouping<'_>) -> Result<usize, Error> {
+        self.buffer.clear();
+        for (position, by) in grouping.by.iter().enumerate() {
+            if position > 0 {
+                self.buffer.push(',');
+            }
+            match &*by.eval(scene)? {
+                Value::Str(text) => self.buffer.push_str(text),
+                // Writing into a String cannot fail.
+                other => drop(write!(self.buffer, "{}", GoText(other))),
+            }
+        }
+        if let Some(index) = self.by_key.get(self.buffer.as_str()) {
+            return Ok(*index);
+        }
+        let key: Box<str> = self.buffer.as_str().into();
+        self.insert(Group { key, first: tuple.clone(), aggregates: fresh(grouping.aggregates) });
+        Ok(self.list.len() - 1)
+    }
+
+    pub(crate) fn insert(&mut self, group: Group) {
+        self.by_key.insert(group.key.clone(), self.list.len());
+        self.list.push(group);
+    }
+}
+
+/// New aggregates for a group.
+pub(crate) fn fresh(calls: &[AggregateCall]) -> Vec<Box<dyn Aggregate>> {
+    let make = |call: &AggregateCall| match call.function.run {
+        Run::Aggregate(make) => Some(make()),
+        _ => None,
+    };
+    calls.iter().filter_map(make).collect()
+}
+
+/// A row outside of any window.
+pub(crate) fn scene<'a>(tuple: &'a Tuple, context: &'a Context) -> Scene<'a> {
+    Scene { analytic: &tuple.analytic, ..Scene::of_row(&tuple.row, context) }
+}

@@ -1,0 +1,63 @@
+//! Joins of the rows of one window: nested loops, as eKuiper does it.
+
+use std::sync::Arc;
+
+use edgeward_functions::{Context, Error};
+use edgeward_sql::ast::JoinKind;
+
+use crate::Row;
+use crate::group::scene;
+use crate::plan::{JoinPlan, Program};
+use crate::row::Origin;
+use crate::window::Tuple;
+
+type Sides = Box<[Option<Arc<Row>>]>;
+
+/// Joins the rows of a window input by input; a statement without joins gets its rows back.
+pub(crate) fn run(program: &Program, rows: Vec<Tuple>, context: &Context) -> Result<Vec<Tuple>, Error> {
+    if program.joins.is_empty() {
+        return Ok(rows);
+    }
+    let single = |tuple: &Tuple| {
+        let mut sides: Sides = vec![None; program.inputs].into();
+        sides[tuple.input] = Some(tuple.row.clone());
+        join(sides, tuple.at)
+    };
+    let of = |input: usize| rows.iter().filter(move |tuple| tuple.input == input).map(single).collect::<Vec<Tuple>>();
+    let mut left = of(0);
+    for (index, plan) in program.joins.iter().enumerate() {
+        left = step(plan, left, of(index + 1), context)?;
+    }
+    Ok(left)
+}
+
+fn join(sides: Sides, at: i64) -> Tuple {
+    Tuple { row: Arc::new(Row::new(Box::default(), Origin::Joined(sides), at)), at, input: 0, analytic: Arc::default() }
+}
+
+fn merge(left: &Tuple, right: &Tuple) -> Tuple {
+    let (Origin::Joined(a), Origin::Joined(b)) = (&left.row.origin, &right.row.origin) else { return left.clone() };
+    join(a.iter().zip(b.iter()).map(|(a, b)| a.clone().or_else(|| b.clone())).collect(), left.at.max(right.at))
+}
+
+fn step(plan: &JoinPlan, left: Vec<Tuple>, right: Vec<Tuple>, context: &Context) -> Result<Vec<Tuple>, Error> {
+    let mut out = Vec::new();
+    let mut right_hit = vec![false; right.len()];
+    for a in &left {
+        let mut hit = false;
+        for (b, right_hit) in right.iter().zip(&mut right_hit) {
+            let both = merge(a, b);
+            if plan.on.as_ref().map_or(Ok(true), |on| on.holds(&scene(&both, context), "Join"))? {
+                (hit, *right_hit) = (true, true);
+                out.push(both);
+            }
+        }
+        if !hit && matches!(plan.kind, JoinKind::Left | JoinKind::Full) {
+            out.push(a.clone());
+        }
+    }
+    if matches!(plan.kind, JoinKind::Right | JoinKind::Full) {
+        out.extend(right.into_iter().zip(right_hit).filter(|(_, hit)| !hit).map(|(tuple, _)| tuple));
+    }
+    Ok(out)
+}

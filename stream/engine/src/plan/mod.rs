@@ -1,0 +1,160 @@
+//! From a SELECT to a program: what each operator does, compiled against the slots of the streams.
+
+mod check;
+mod project;
+
+use std::collections::HashMap;
+
+use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField};
+
+pub(crate) use project::Projection;
+
+use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Scope, ScopeInput};
+use crate::options::RuleOptions;
+use crate::window::WindowPlan;
+use crate::{EngineError, StreamDef};
+
+/// A statement ready to be started: names are resolved and everything that can be refused has been.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) select: Select,
+    pub(crate) options: RuleOptions,
+    pub(crate) definitions: Vec<StreamDef>,
+}
+
+/// The compiled operators of one running rule.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) inputs: usize,
+    pub(crate) analytic: Vec<AnalyticCall>,
+    pub(crate) filter: Option<Expr>,
+    /// The filter needs nothing but the row and runs in the stream.
+    pub(crate) filter_in_stream: bool,
+    pub(crate) window: Option<WindowPlan>,
+    pub(crate) joins: Vec<JoinPlan>,
+    /// Aggregates of WHERE, over all rows of a window, and the condition that uses them.
+    pub(crate) late_filter: Option<(Vec<AggregateCall>, Expr)>,
+    /// One output row for each group rather than for each row.
+    pub(crate) grouped: bool,
+    pub(crate) group_by: Vec<Expr>,
+    pub(crate) aggregates: Vec<AggregateCall>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) order_by: Vec<(Expr, bool)>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) projection: Projection,
+    /// Alias cells a row needs.
+    pub(crate) cells: usize,
+}
+
+/// One join: its type and condition over the rows joined so far and its own.
+#[derive(Debug)]
+pub(crate) struct JoinPlan {
+    pub(crate) kind: JoinKind,
+    pub(crate) on: Option<Expr>,
+}
+
+impl Plan {
+    /// Plans a statement. `definition` answers the streams and tables by name.
+    ///
+    /// # Errors
+    /// An unknown stream, or anything section 1.7 of eKuiper's rules refuses, with its text.
+    pub fn new(select: &Select, options: &RuleOptions, definition: &dyn Fn(&str) -> Option<StreamDef>) -> Result<Plan, EngineError> {
+        let sources = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.source));
+        let definitions: Result<Vec<StreamDef>, EngineError> =
+            sources.map(|source| definition(&source.name).ok_or_else(|| EngineError::UnknownStream(source.name.clone()))).collect();
+        let plan = Plan { select: select.clone(), options: options.clone(), definitions: definitions? };
+        check::statement(&plan)?;
+        let mut slots = 0;
+        plan.compile(&mut |_, _| {
+            slots += 1;
+            slots - 1
+        })?;
+        Ok(plan)
+    }
+
+    /// The streams and tables the statement reads, in the order of its FROM and JOIN clauses.
+    pub fn inputs(&self) -> impl Iterator<Item = &StreamDef> {
+        self.definitions.iter()
+    }
+
+    /// The options it was planned with.
+    pub fn options(&self) -> &RuleOptions {
+        &self.options
+    }
+
+    fn scope(&self) -> Scope {
+        let sources = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|join| &join.source));
+        let inputs = sources
+            .zip(&self.definitions)
+            .map(|(source, definition)| ScopeInput { reference: source.reference().to_string(), definition: definition.clone() })
+            .collect();
+        Scope { inputs, aliases: aliases(&self.select) }
+    }
+
+    /// Compiles the operators; `slot` gives the slot of a column of an input.
+    pub(crate) fn compile(&self, slot: &mut dyn FnMut(usize, &str) -> usize) -> Result<Program, EngineError> {
+        let select = &self.select;
+        let scope = self.scope();
+        let mut compiler = Compiler::new(&scope, slot);
+        let condition = compiler.option(select.condition.as_ref())?;
+        let condition_aggregates = std::mem::take(&mut compiler.aggregates);
+        compiler.forget_aliases();
+        let joins: Result<Vec<JoinPlan>, EngineError> =
+            select.joins.iter().map(|join| Ok(JoinPlan { kind: join.kind, on: compiler.option(join.on.as_ref())? })).collect();
+        let window = select.window.as_ref().map(|window| WindowPlan::compile(window, &mut compiler)).transpose()?;
+        let group_by = compiler.list(&select.group_by)?;
+        if !compiler.aggregates.is_empty() {
+            return Err(EngineError::Plan("Not allowed to call aggregate functions in GROUP BY clause.".into()));
+        }
+        let projection = Projection::compile(select, &self.options, &mut compiler)?;
+        let having = compiler.option(select.having.as_ref())?;
+        let order_by: Result<Vec<(Expr, bool)>, EngineError> =
+            select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
+        let cells = compiler.cell_count();
+        let (aggregates, analytic) = (compiler.aggregates, compiler.analytic);
+        let (filter, late_filter) = match condition {
+            Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
+            other => (other, None),
+        };
+        let grouped = !aggregates.is_empty() || !group_by.is_empty();
+        Ok(Program {
+            inputs: scope.inputs.len(),
+            filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1,
+            analytic,
+            filter,
+            window,
+            joins: joins?,
+            late_filter,
+            grouped,
+            group_by,
+            aggregates,
+            having,
+            order_by: order_by?,
+            limit: select.limit.and_then(|limit| usize::try_from(limit).ok()),
+            projection,
+            cells,
+        })
+    }
+}
+
+impl Program {
+    /// Whether a window must keep its rows rather than running aggregates.
+    pub(crate) fn needs_rows(&self) -> bool {
+        !self.grouped || !self.joins.is_empty() || self.late_filter.is_some() || !self.window.as_ref().is_some_and(WindowPlan::is_disjoint)
+    }
+}
+
+/// Alias to expression of the select list.
+fn aliases(select: &Select) -> HashMap<String, Syntax> {
+    let mut aliases = HashMap::new();
+    for field in &select.fields {
+        match field {
+            SelectField::Expr { expr, alias: Some(alias), .. } => {
+                aliases.insert(alias.clone(), expr.clone());
+            }
+            SelectField::All { replace, .. } => aliases.extend(replace.iter().map(|(expr, alias)| (alias.clone(), expr.clone()))),
+            SelectField::Expr { .. } => {}
+        }
+    }
+    aliases
+}

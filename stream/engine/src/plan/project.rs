@@ -1,0 +1,193 @@
+//! The select list: which columns a row of output has and how each is computed.
+
+use std::sync::Arc;
+
+use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
+use edgeward_sql::ast::{Expr as Syntax, Select, SelectField};
+
+use crate::emission::{Header, OutRow};
+use crate::expr::{Compiler, Expr, Scene};
+use crate::options::RuleOptions;
+use crate::EngineError;
+
+/// One computed column.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: Arc<str>,
+    pub(crate) expr: Expr,
+}
+
+/// The compiled select list.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    /// Columns in the order of the header, or in the order written when there is none.
+    fields: Vec<Field>,
+    /// None when the columns depend on the row.
+    header: Option<Arc<Header>>,
+    /// `*` of a schemaless input.
+    wild: Vec<Expr>,
+    except: Vec<String>,
+    srf: Option<(Srf, Arc<str>, Expr)>,
+    send_nil: bool,
+}
+
+impl Projection {
+    pub(super) fn compile(select: &Select, options: &RuleOptions, compiler: &mut Compiler<'_>) -> Result<Projection, EngineError> {
+        let mut projection =
+            Projection { fields: Vec::new(), header: None, wild: Vec::new(), except: Vec::new(), srf: None, send_nil: options.send_nil_field };
+        let mut unnamed = 0;
+        for field in &select.fields {
+            match field {
+                SelectField::All { except, replace } => {
+                    projection.except.extend(except.iter().cloned());
+                    (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler));
+                    for (expr, alias) in replace {
+                        projection.except.retain(|name| name != alias);
+                        let expr = compiler.aliased(alias, expr)?;
+                        projection.put(alias, expr);
+                    }
+                }
+                SelectField::Expr { expr: Syntax::Wildcard(stream), .. } => match stream {
+                    Some(stream) => projection.all(compiler.input(stream)?, compiler),
+                    None => (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler)),
+                },
+                SelectField::Expr { expr, alias, invisible } => projection.field(expr, alias.as_deref(), *invisible, &mut unnamed, compiler)?,
+            }
+        }
+        projection.finish();
+        Ok(projection)
+    }
+
+    /// Adds the columns of an input: those declared, or whatever the row holds.
+    fn all(&mut self, input: usize, compiler: &mut Compiler<'_>) {
+        let single = compiler.scope.inputs.len() == 1;
+        let definition = &compiler.scope.inputs[input].definition;
+        if definition.is_schemaless() {
+            self.wild.push(Expr::All((!single).then_some(input)));
+            return;
+        }
+        let names: Vec<String> = definition.fields.iter().map(|field| field.name.clone()).collect();
+        for name in names {
+            // Of joined streams the earlier one's column wins.
+            if !self.except.contains(&name) && !self.fields.iter().any(|field| *field.name == *name) {
+                let expr = compiler.place(input, &name);
+                self.fields.push(Field { name: name.as_str().into(), expr });
+            }
+        }
+    }
+
+    fn field(&mut self, syntax: &Syntax, alias: Option<&str>, invisible: bool, unnamed: &mut usize, compiler: &mut Compiler<'_>) -> Result<(), EngineError> {
+        let name = match (alias, syntax) {
+            (Some(alias), _) => alias.to_string(),
+            (None, Syntax::Column(column)) => column.name.clone(),
+            (None, Syntax::Call(call)) => lookup(&call.name).map_or(call.name.clone(), |_| call.name.to_ascii_lowercase()),
+            _ => {
+                *unnamed += 1;
+                format!("kuiper_field_{}", *unnamed - 1)
+            }
+        };
+        if let Syntax::Call(call) = syntax
+            && let Some(Run::Rows(srf)) = lookup(&call.name).map(|function| function.run)
+        {
+            if self.srf.is_some() {
+                return Err(EngineError::Plan("only support one SRF function in select fields".into()));
+            }
+            let [arg] = call.args.as_slice() else {
+                return Err(EngineError::Plan(format!("Expect 1 arguments but found {}.", call.args.len())));
+            };
+            self.srf = Some((srf, name.as_str().into(), compiler.expr(arg)?));
+            return Ok(());
+        }
+        let expr = match alias {
+            Some(alias) => compiler.aliased(alias, syntax)?,
+            None => compiler.expr(syntax)?,
+        };
+        if !invisible {
+            self.put(&name, expr);
+        }
+        Ok(())
+    }
+
+    /// Adds a column or replaces the one of the same name.
+    fn put(&mut self, name: &str, expr: Expr) {
+        match self.fields.iter_mut().find(|field| *field.name == *name) {
+            Some(field) => field.expr = expr,
+            None => self.fields.push(Field { name: name.into(), expr }),
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.wild.is_empty() && self.srf.is_none() {
+            self.fields.sort_by(|a, b| a.name.cmp(&b.name));
+            let names = self.fields.iter().map(|field| field.name.clone()).collect();
+            self.header = Some(Arc::new(Header::new(names, self.send_nil)));
+        }
+    }
+
+    /// The output rows of one row; several only with a set-returning function.
+    ///
+    /// # Errors
+    /// The first error of a column.
+    pub(crate) fn run(&self, scene: &Scene<'_>, out: &mut Vec<OutRow>) -> Result<(), Error> {
+        if let Some(header) = &self.header {
+            let values: Result<Vec<Value>, Error> = self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
+            out.push(OutRow::Fixed { header: header.clone(), values: values?.into_boxed_slice() });
+            return Ok(());
+        }
+        let base = self.free(scene)?;
+        match &self.srf {
+            None => out.push(OutRow::Free(base)),
+            Some((srf, name, expr)) => unfold(*srf, name, &*expr.eval(scene)?, &base, out)?,
+        }
+        Ok(())
+    }
+
+    fn free(&self, scene: &Scene<'_>) -> Result<Arc<Map>, Error> {
+        let mut base: Arc<Map> = Arc::default();
+        for wild in self.wild.iter().rev() {
+            let Value::Map(map) = wild.eval(scene)?.into_owned() else { continue };
+            if base.is_empty() {
+                base = map;
+            } else {
+                Arc::make_mut(&mut base).extend(map.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        if self.fields.is_empty() && self.except.is_empty() && (self.send_nil || base.values().all(|value| !value.is_nil())) {
+            return Ok(base);
+        }
+        let columns = Arc::make_mut(&mut base);
+        self.except.iter().for_each(|name| drop(columns.remove(name.as_str())));
+        for field in &self.fields {
+            columns.insert(field.name.clone(), field.expr.eval(scene)?.into_owned());
+        }
+        if !self.send_nil {
+            columns.retain(|_, value| !value.is_nil());
+        }
+        Ok(base)
+    }
+
+    /// Whether each output row is a message of its own outside windows.
+    pub(crate) fn has_srf(&self) -> bool {
+        self.srf.is_some()
+    }
+}
+
+/// `unnest(array)`: one row per element; `extract(map)`: the map's keys as columns.
+fn unfold(srf: Srf, name: &Arc<str>, value: &Value, base: &Arc<Map>, out: &mut Vec<OutRow>) -> Result<(), Error> {
+    let with = |columns: &Map| {
+        let mut row = (**base).clone();
+        row.extend(columns.iter().map(|(key, value)| (key.clone(), value.clone())));
+        OutRow::Free(Arc::new(row))
+    };
+    match (srf, value) {
+        (_, Value::Nil) => {}
+        (Srf::Extract, Value::Map(map)) => out.push(with(map)),
+        (Srf::Unnest, Value::Array(items)) => out.extend(items.iter().map(|item| match item {
+            Value::Map(map) => with(map),
+            item => with(&[(name.clone(), item.clone())].into()),
+        })),
+        (Srf::Unnest, other) => return Err(Error::call(format!("unnest should return an array, found {}", other.type_name()))),
+        (Srf::Extract, other) => return Err(Error::call(format!("extract should return a map, found {}", other.type_name()))),
+    }
+    Ok(())
+}

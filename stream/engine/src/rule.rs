@@ -1,0 +1,230 @@
+//! A running rule: the thin task that drives a core, and the tasks of its sinks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgeward_functions::Context;
+use edgeward_service::{Tasks, clock};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::core::Core;
+use crate::emission::Emission;
+use crate::metrics::NodeMetrics;
+use crate::queue::{Queue, settle};
+use crate::sink::SinkInput;
+use crate::sink_task::SinkTask;
+use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
+use crate::{EngineError, Plan, Row};
+
+/// How long a stopped rule's sinks may take to finish.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Starts rules.
+pub struct RuleTask;
+
+/// How a rule is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleStatus {
+    /// Rows are being worked on.
+    Running,
+    /// All its inputs ended (`done`).
+    Done,
+    /// Stopped from outside.
+    Stopped,
+}
+
+/// A running rule.
+pub struct RuleHandle {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    status: watch::Receiver<RuleStatus>,
+}
+
+struct Shared {
+    core: Mutex<Core>,
+    queue: Arc<Queue<Item>>,
+    inputs: Vec<(String, Arc<Stream>, Attachment)>,
+    sinks: Vec<Arc<SinkTask>>,
+}
+
+impl RuleTask {
+    /// Starts a planned rule over its streams, which must come in the order of [`Plan::inputs`]. The rule reads from them until it
+    /// is stopped or they end; whoever made the streams runs their sources (start those afterwards, so that no row is missed).
+    /// `saved` is a state taken by [`RuleHandle::snapshot`].
+    ///
+    /// # Errors
+    /// The statement does not compile against the streams, or the state cannot be read.
+    pub fn start(id: &str, plan: &Plan, streams: Vec<Arc<Stream>>, sinks: Vec<SinkInput>, saved: Option<&[u8]>, tasks: &Tasks) -> Result<RuleHandle, EngineError> {
+        let options = plan.options().clone();
+        let program = Arc::new(plan.compile(&mut |input, column| {
+            streams.get(input).and_then(|stream| stream.slots(std::iter::once(column)).pop()).unwrap_or_default()
+        })?);
+        let mut core = Core::new(program.clone(), plan, id, clock::now_ms());
+        if let Some(saved) = saved {
+            core.restore(saved, &streams)?;
+        }
+        let tasks = tasks.child(format!("rule {id}"));
+        let queue = Arc::new(Queue::new(options.buffer_length, !options.disable_buffer_full_discard));
+        let context = core.context.clone();
+        let sinks: Vec<Arc<SinkTask>> = sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, &tasks)).collect();
+        let inputs = streams
+            .into_iter()
+            .enumerate()
+            .map(|(input, stream)| {
+                let filter = program.filter_in_stream.then(|| stream_filter(&program, &context)).flatten();
+                let attachment = stream.attach(input, filter, queue.clone());
+                (stream.definition().name.clone(), stream, attachment)
+            })
+            .collect();
+        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks });
+        let (sender, status) = watch::channel(RuleStatus::Running);
+        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open: program.inputs };
+        tasks.spawn("rule", runner.run());
+        Ok(RuleHandle { shared, tasks, status })
+    }
+}
+
+/// The filter of a statement as the stream runs it.
+fn stream_filter(program: &Arc<crate::plan::Program>, context: &Context) -> Option<Filter> {
+    program.filter.as_ref()?;
+    let (program, context) = (program.clone(), context.clone());
+    Some(Box::new(move |row: &Row| {
+        let Some(filter) = &program.filter else { return Ok(true) };
+        filter.holds(&crate::expr::Scene::of_row(row, &context), "Where").map_err(|error| error.to_string())
+    }))
+}
+
+impl RuleHandle {
+    /// How the rule is doing.
+    pub fn status(&self) -> RuleStatus {
+        *self.status.borrow()
+    }
+
+    /// Waits until the rule has ended and answers how.
+    pub async fn ended(&mut self) -> RuleStatus {
+        // The sender lives as long as the runner; once it is gone the last status stands.
+        match self.status.wait_for(|status| *status != RuleStatus::Running).await {
+            Ok(status) => *status,
+            Err(_) => RuleStatus::Stopped,
+        }
+    }
+
+    /// Stops the rule: no more rows are taken in; what was handed to the sinks is sent. Windows still open are dropped.
+    pub async fn stop(self) {
+        self.tasks.shutdown(GRACE).await;
+    }
+
+    /// The state of all operators, to be given to [`RuleTask::start`] later.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.shared.core.lock().snapshot()
+    }
+
+    /// Counters of every node of the plan, in the plan's order.
+    pub fn metrics(&self) -> Vec<NodeMetrics> {
+        self.shared.metrics()
+    }
+}
+
+impl Shared {
+    fn metrics(&self) -> Vec<NodeMetrics> {
+        let core = self.core.lock();
+        let mut nodes = Vec::new();
+        let mut received = 0;
+        for (name, stream, attachment) in &self.inputs {
+            let count = attachment.received();
+            received += count;
+            nodes.push(NodeMetrics {
+                name: format!("source_{name}_0"),
+                records_in: count,
+                records_out: count,
+                processed: count,
+                exceptions: stream.failed(),
+                connection: stream.connection(),
+                ..NodeMetrics::default()
+            });
+        }
+        let first = nodes.len() + 1;
+        nodes.extend(core.metrics(first, received, self.queue.len() as u64, self.queue.dropped()));
+        nodes.extend(self.sinks.iter().map(|sink| sink.metrics()));
+        nodes
+    }
+}
+
+/// The loop of a rule.
+struct Runner {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    status: watch::Sender<RuleStatus>,
+    /// Inputs that have not ended.
+    open: usize,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut inbox = Inbox::new();
+        let mut out = Vec::new();
+        loop {
+            let timer = self.shared.core.lock().next_timer();
+            tokio::select! {
+                biased;
+                () = self.tasks.cancelled() => break,
+                () = self.shared.queue.ready() => {}
+                () = until(timer) => {}
+            }
+            self.turn(&mut inbox, &mut out);
+            for emission in out.drain(..) {
+                self.send(emission);
+            }
+            if self.open == 0 {
+                break;
+            }
+        }
+        let ended = if self.open == 0 { RuleStatus::Done } else { RuleStatus::Stopped };
+        self.shared.sinks.iter().for_each(|sink| sink.end());
+        self.status.send_replace(ended);
+    }
+
+    /// Works on everything that waits, then on the clock.
+    fn turn(&mut self, inbox: &mut Inbox, out: &mut Vec<Emission>) {
+        self.shared.queue.drain(inbox);
+        let mut core = self.shared.core.lock();
+        for item in inbox.drain(..) {
+            match item {
+                Item::Row(input, row) => {
+                    let now = row.at;
+                    core.push(input, row, now, out);
+                }
+                Item::Error(text, ack) => {
+                    let before = out.len();
+                    core.context.now = clock::now_ms();
+                    core.fail(&text, out);
+                    out[before..].iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
+                }
+                Item::End => self.open = self.open.saturating_sub(1),
+            }
+        }
+        core.advance(clock::now_ms(), out);
+        drop(core);
+        settle(inbox);
+    }
+
+    /// Hands an emission to every sink; the last takes it, the others share its rows.
+    fn send(&self, emission: Emission) {
+        let emission = Arc::new(emission);
+        for sink in &self.shared.sinks {
+            sink.push(emission.clone());
+        }
+    }
+}
+
+/// Sleeps until a time on the wall clock; for ever without one.
+async fn until(timer: Option<i64>) {
+    match timer {
+        Some(at) => {
+            let wait = u64::try_from(at - clock::now_ms()).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
