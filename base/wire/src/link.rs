@@ -242,7 +242,8 @@ impl TelemetryBuilder {
     pub fn fits(used: usize, record: Record<'_>, limits: &Limits) -> bool {
         // Eight bytes of time, two lengths, and the frame's own head; incompressible data must fit the frame as well.
         let size = record.id.len().saturating_add(record.payload.len()).saturating_add(64 + MAX_IDENTITY_BYTES);
-        used.saturating_add(size) <= limits.body_bytes.min(limits.frame_bytes)
+        record.identity.len() <= MAX_IDENTITY_BYTES
+            && used.saturating_add(size) <= limits.body_bytes.min(limits.frame_bytes)
     }
 
     /// Whether nothing was added.

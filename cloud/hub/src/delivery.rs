@@ -93,13 +93,14 @@ impl Delivery {
         self.waiting.insert(id);
     }
 
-    /// Everything should be compared: what the node should see, then what it has (and perhaps should not).
+    /// Everything should be compared: what the node should see, then what it has or is about to have (and perhaps
+    /// should not).
     pub(crate) fn touch_all(&mut self, seen: Vec<ObjectId>) {
         self.waiting.extend(seen);
-        let mut known: Vec<_> = self.known.keys().map(|id| (id.kind(), id.clone())).collect();
+        let mut held: Vec<_> = self.known.keys().chain(&self.busy).map(|id| (id.kind(), id.clone())).collect();
         // Pods before what they mention: the order of arrival, reversed.
-        known.sort_unstable_by(|a, b| b.cmp(a));
-        self.waiting.extend(known.into_iter().map(|(_, id)| id));
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        self.waiting.extend(held.into_iter().map(|(_, id)| id));
     }
 
     /// The next message, if the window has room and an object differs.

@@ -101,6 +101,20 @@ fn a_recreated_object_is_deleted_before_it_is_inserted() {
 }
 
 #[test]
+fn what_is_in_flight_when_everything_is_compared_is_taken_back_if_need_be() {
+    let view = ready_view();
+    let mut delivery = delivery(64);
+    view.apply(pod("a", "u1", 1, NODE, "c", 0));
+    delivery.touch_all(view.objects_of(NODE));
+    let step = next(&mut delivery, &view).unwrap();
+    view.remove(&ObjectId::new(Some("default"), "pod", "a"));
+    delivery.touch_all(view.objects_of(NODE));
+    assert!(next(&mut delivery, &view).is_none());
+    delivery.acknowledged(&step.messages[0].header.id);
+    assert_eq!(next(&mut delivery, &view).unwrap().messages[0].route.operation, "delete");
+}
+
+#[test]
 fn nothing_is_said_about_kinds_that_are_not_listed_yet() {
     let view = View::default();
     let mut delivery = delivery(64);
