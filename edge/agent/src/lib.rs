@@ -6,7 +6,17 @@
 //! Invariant: everything starts from disk. What came down is acknowledged only when it is in the replica, and what is
 //! accepted for the way up stays on disk until the cloud has confirmed it.
 
+mod agent;
+mod api;
+mod devices;
 mod error;
+mod events;
+pub mod link;
+pub mod node;
 pub mod outbox;
+mod pods;
+pub mod replica;
+mod tokens;
 
+pub use agent::{Agent, Handle, Options};
 pub use error::Error;
