@@ -131,7 +131,7 @@ async fn answered(stored: &mut watch::Receiver<Option<u64>>, patience: Option<Du
 fn gap(first: u64, last: u64) -> Telemetry {
     let mut builder = TelemetryBuilder::new(last, Limits::default());
     let timestamp_ms = edgeward_service::clock::now_ms();
-    builder.push(Record { id: GAP, timestamp_ms, payload: &first.to_le_bytes() });
+    builder.push(Record { id: GAP, timestamp_ms, payload: &first.to_le_bytes(), ..Record::default() });
     builder.build()
 }
 
