@@ -142,6 +142,18 @@ fn other_kinds_are_completed() {
 }
 
 #[test]
+fn numbers_are_spelled_as_typed_clients_read_them() {
+    let mut given = deployment(
+        json!({"containers": [{"name": "a", "image": "b", "resources": {"limits": {"cpu": 1, "memory": 0.5}}}]}),
+    );
+    given["spec"]["replicas"] = json!(2.0);
+    let (object, ..) = read(&given);
+    assert_eq!(object.get(&["spec", "replicas"]).map(Value::to_string), Some("2".into()));
+    let containers = object.get_list(&["spec", "template", "spec", "containers"]);
+    assert_eq!(containers[0]["resources"], json!({"limits": {"cpu": "1", "memory": "500m"}}));
+}
+
+#[test]
 fn unknown_fields_and_nulls() {
     let mut given = deployment(
         json!({"containers": [{"name": "a", "image": "b", "comand": ["x"]}], "nodeSelector": null, "nodename": "n"}),
