@@ -1,2 +1,72 @@
-//! The program.
-fn main() {}
+//! `edgeward`: one program for cloud and edge.
+//!
+//! This crate is where the tiers meet: it reads the command line and the configuration, and decides which parts run in
+//! this process. Every part lives in a room of its own; see ARCHITECTURE.md.
+
+mod agent;
+mod cli;
+mod completion;
+mod config;
+mod demo;
+mod kubeconfig;
+mod logging;
+mod node;
+mod output;
+mod pause;
+mod readings;
+mod rules;
+mod run;
+mod server;
+mod simulate;
+mod token;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+
+use crate::cli::{Cli, Command};
+
+/// Gives memory back to the system sooner than the C library's allocator, which matters on small nodes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code for a command line or configuration that cannot be understood (EX_USAGE).
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match config::arguments(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => return output::fail(&error, EXIT_USAGE),
+    };
+    let cli = match cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            // Help and errors are already written for people; a closed pipe is their choice.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => output::fail(&error, 1),
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        // No runtime, no logs, no allocation to speak of: this is what holds a pod's namespaces.
+        Command::Pause => pause::run(),
+        Command::Completion { shell } => completion::run(shell),
+        Command::Server(options) => run::service(&cli.log, |tasks| server::serve(options, tasks)),
+        Command::Agent(options) => run::service(&cli.log, |tasks| agent::serve(options, tasks)),
+        Command::Up(options) => run::service(&cli.log, |tasks| up::serve(options, tasks)),
+        Command::Stream(options) => run::service(&cli.log, |tasks| rules::serve(options, tasks)),
+        Command::Simulate(options) => run::service(&cli.log, |tasks| simulate::serve(options, tasks)),
+        Command::Demo(options) => run::tool(&cli.log, |tasks| demo::run(options, tasks)),
+        Command::Token(command) => run::tool(&cli.log, |_| token::run(command)),
+        Command::Node(command) => run::tool(&cli.log, |_| node::run(command)),
+        Command::Readings(options) => run::tool(&cli.log, |_| readings::run(options)),
+    }
+}
