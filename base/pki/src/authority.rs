@@ -75,10 +75,10 @@ impl Authority {
     pub fn server_identity(&self, name: &str, hosts: &[String]) -> Result<Identity, Error> {
         let (certificate_path, key_path) =
             (self.folder.join(format!("{name}.crt")), self.folder.join(format!("{name}.key")));
-        if let Some(found) = Identity::load(&certificate_path, &key_path)? {
-            if self.still_serves(found.certificate()?, hosts)? {
-                return Ok(found);
-            }
+        if let Some(found) = Identity::load(&certificate_path, &key_path)?
+            && self.still_serves(found.certificate()?, hosts)?
+        {
+            return Ok(found);
         }
         let mut params = leaf_params(subject("KubeEdge", "KubeEdge"), LEAF_LIFETIME)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

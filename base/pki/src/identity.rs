@@ -90,7 +90,7 @@ pub fn certificate_fingerprint(der: &[u8]) -> Result<String, Error> {
 
 pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(Error::Der("certificate")),
     }
 }

@@ -101,7 +101,7 @@ pub(crate) fn check(der: &[u8], node: &str) -> Result<CertificateSigningRequestP
 
 fn parse(der: &[u8]) -> Result<X509CertificationRequest<'_>, Error> {
     match X509CertificationRequest::from_der(der) {
-        Ok((rest, request)) if rest.is_empty() => Ok(request),
+        Ok(([], request)) => Ok(request),
         _ => Err(Error::Der("certificate request")),
     }
 }

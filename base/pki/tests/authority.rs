@@ -1,4 +1,5 @@
 //! The authority, its files, and what it refuses to sign.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

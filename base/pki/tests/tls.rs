@@ -1,4 +1,5 @@
 //! Real TLS handshakes, in memory, between the settings this room builds.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 use std::sync::Arc;
 use std::time::Duration;

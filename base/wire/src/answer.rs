@@ -40,7 +40,7 @@ pub struct Failure {
     pub reason: String,
     /// Which object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<FailureDetails>,
+    pub details: Option<Box<FailureDetails>>,
     /// HTTP status code.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u16,
@@ -72,7 +72,7 @@ impl Failure {
 
     /// The same, naming the object.
     pub fn with_details(self, details: Option<FailureDetails>) -> Self {
-        Self { details, ..self }
+        Self { details: details.map(Box::new), ..self }
     }
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod link;
 mod quic;
 mod resource;
+mod stream;
 mod tunnel;
 mod varint;
 
@@ -28,4 +29,5 @@ pub use link::{
 };
 pub use quic::{PACKET_HEADER_BYTES, PacketHeader, PacketKind, decode_message, encode_message};
 pub use resource::{DeviceTopic, Resource, split_node, with_node};
+pub use stream::{LogRequest, StreamFailure, StreamPart, StreamRequest};
 pub use tunnel::{MAX_TUNNEL_DATA, TunnelFrame, TunnelKind};

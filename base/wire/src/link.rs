@@ -5,14 +5,14 @@
 //! header and get text envelopes one at a time.
 //!
 //! A frame is `[kind u8][flags u8][body]`, flag 1 meaning that the body is zstd. Numbers are little-endian, lengths and
-//! counts are varints. Kinds 16 to 31 are kept free for log and exec streams; a receiver counts and skips unknown kinds.
+//! counts are varints. A receiver counts and skips kinds it does not know.
 
 use std::io::Read;
 
 use bytes::Bytes;
 
 use crate::varint::{self, Reader};
-use crate::{Envelope, Error};
+use crate::{Envelope, Error, StreamPart, stream};
 
 /// Name of the upgrade header by which our two ends recognise each other.
 pub const LINK_HEADER: &str = "Edgeward-Link";
@@ -23,6 +23,7 @@ const KIND_TELEMETRY: u8 = 1;
 const KIND_TELEMETRY_ACK: u8 = 2;
 const KIND_HAVE: u8 = 3;
 const KIND_BATCH: u8 = 4;
+const KIND_STREAM: u8 = 16;
 const FLAG_ZSTD: u8 = 1;
 /// Bodies below this are not worth the compressor's start-up.
 const COMPRESS_ABOVE: usize = 512;
@@ -62,6 +63,13 @@ pub enum Frame {
     Have(Have),
     /// Either way: several envelopes at once, in order.
     Batch(Vec<Envelope>),
+    /// Either way: part of a stream.
+    Stream {
+        /// Which stream of this session; the hub chooses.
+        id: u64,
+        /// The part.
+        part: StreamPart,
+    },
 }
 
 /// What a node holds on its disk; a long list comes in several frames.
@@ -135,6 +143,7 @@ impl Frame {
             KIND_TELEMETRY_ACK => decode_ack(&body),
             KIND_HAVE => Have::decode(&body, limits).map(Self::Have),
             KIND_BATCH => decode_batch(&body, limits),
+            KIND_STREAM => stream::decode(&body).map(|(id, part)| Self::Stream { id, part }),
             value => Err(Error::Unknown { what: "link frame kind", value: value.into() }),
         }
     }
@@ -164,6 +173,10 @@ impl Frame {
                     varint::put_bytes(&mut body, envelope.encode().as_bytes());
                 }
                 KIND_BATCH
+            }
+            Self::Stream { id, part } => {
+                stream::encode(*id, part, &mut body)?;
+                KIND_STREAM
             }
         };
         finish(kind, &body)

@@ -1,4 +1,5 @@
 //! Traffic recorded between a real KubeEdge cloud and edge: every message must decode and encode to the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 use std::path::PathBuf;
 

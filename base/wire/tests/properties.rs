@@ -1,10 +1,12 @@
 //! Whatever is encoded decodes to the same; whatever bytes come in, an answer comes out.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 use bytes::Bytes;
 use edgeward_wire::{
-    DeviceTopic, Envelope, Error, Frame, Have, HaveEntry, Header, Limits, MAX_IDENTITY_BYTES, PACKET_HEADER_BYTES,
-    PacketHeader, PacketKind, Record, Resource, Route, Telemetry, TelemetryBuilder, TunnelFrame, TunnelKind, content,
-    decode_message, encode_message, needs_ack, new_id, ok, split_node, with_node,
+    DeviceTopic, Envelope, Error, Frame, Have, HaveEntry, Header, Limits, LogRequest, MAX_IDENTITY_BYTES,
+    PACKET_HEADER_BYTES, PacketHeader, PacketKind, Record, Resource, Route, StreamFailure, StreamPart, StreamRequest,
+    Telemetry, TelemetryBuilder, TunnelFrame, TunnelKind, content, decode_message, encode_message, needs_ack, new_id,
+    ok, split_node, with_node,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -95,7 +97,24 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_frame_give_an_answer(kind in 0u8..8, flags in 0u8..3, body in vec(any::<u8>(), 0..200)) {
+    fn stream_parts_survive(id: u64, number: u32, code: u16, text in text(), data in vec(any::<u8>(), 0..60)) {
+        let request = LogRequest { pod: text.clone(), tail_lines: Some(number.into()), follow: code % 2 == 0, ..LogRequest::default() };
+        let parts = [
+            StreamPart::Open { window: number, request: StreamRequest::Logs(request) },
+            StreamPart::Data(data.into()),
+            StreamPart::End(None),
+            StreamPart::End(Some(StreamFailure { code, message: text })),
+            StreamPart::Widen(number),
+            StreamPart::Cancel,
+        ];
+        for part in parts {
+            let frame = Frame::Stream { id, part };
+            prop_assert_eq!(Frame::decode(&frame.encode().unwrap(), &Limits::default()).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_frame_give_an_answer(kind in 0u8..20, flags in 0u8..3, body in vec(any::<u8>(), 0..200)) {
         let mut bytes = vec![kind, flags];
         bytes.extend(&body);
         let _ = Frame::decode(&Bytes::from(bytes), &Limits::default());

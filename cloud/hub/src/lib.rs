@@ -5,6 +5,7 @@
 //! - [`view`]: one shared watch per kind, and which node each object concerns. [`delivery`] sends a node the differences
 //!   between that and what it has, newest version only, until it acknowledges.
 //! - [`upstream`] and [`requests`]: what nodes send, checked against what they own, done in the API, then answered.
+//! - [`streams`]: container logs, read through the session of our own agents.
 //!
 //! It talks to Kubernetes only through `kube::Client`, and to devices and telemetry through the traits of [`Handlers`].
 //! It judges no node: whether a node is ready follows from its Lease, which others read.
@@ -33,6 +34,7 @@ mod options;
 mod requests;
 mod service;
 mod session;
+mod streams;
 mod upstream;
 mod view;
 mod watch;
@@ -40,4 +42,5 @@ mod watch;
 pub use error::Error;
 pub use object::DEVICE_NODE_ANNOTATION;
 pub use options::{DeviceUplink, HandlerError, Handlers, Options, TelemetrySink};
-pub use service::{Handle, PeerKind, Service, SessionEvent, SessionInfo};
+pub use service::{Handle, LogsError, PeerKind, Service, SessionEvent, SessionInfo};
+pub use streams::NodeStream;

@@ -3,6 +3,7 @@
 use edgeward_service::{Counter, Gauge};
 
 pub(crate) static SESSIONS: Gauge = Gauge::new("edgeward_hub_sessions", "nodes connected");
+pub(crate) static STREAMS: Gauge = Gauge::new("edgeward_hub_streams", "logs being read from nodes");
 pub(crate) static REPLACED: Counter =
     Counter::new("edgeward_hub_sessions_replaced_total", "sessions ended because the node connected again");
 pub(crate) static REFUSED_SESSIONS: Counter = Counter::new(

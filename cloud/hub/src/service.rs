@@ -10,6 +10,7 @@ use edgeward_pki::Authority;
 use edgeward_pki::tls::{ClientAuth, Versions, server_config};
 use edgeward_service::Tasks;
 use edgeward_service::clock::now_ms;
+use edgeward_wire::{LogRequest, StreamFailure, StreamRequest};
 use kube::Client;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -17,6 +18,7 @@ use tokio::sync::broadcast;
 use crate::enroll::{self, Refusals};
 use crate::keys::Keys;
 use crate::metrics::{REPLACED, SESSIONS};
+use crate::streams::{NodeStream, Streams};
 use crate::view::View;
 use crate::{Error, Handlers, Options, listen, session, watch};
 
@@ -73,6 +75,20 @@ pub enum SessionEvent {
     },
 }
 
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The node has no session now.
+    #[error("node {0} is not connected; try again when it is")]
+    Offline(String),
+    /// A KubeEdge edge: its logs come through a tunnel of their own, which this hub does not serve.
+    #[error("node {0} runs KubeEdge's edgecore; its logs cannot be read here, read them on the node")]
+    Unsupported(String),
+    /// The node says no.
+    #[error(transparent)]
+    Node(#[from] StreamFailure),
+}
+
 /// What all sessions share.
 pub(crate) struct Hub {
     pub(crate) options: Options,
@@ -93,6 +109,7 @@ struct Slot {
     id: u64,
     info: SessionInfo,
     tasks: Tasks,
+    streams: Streams,
 }
 
 /// A session in the table.
@@ -171,6 +188,16 @@ impl Handle {
         Ok(forgotten)
     }
 
+    /// Opens a container's log on the node that runs it.
+    pub async fn logs(&self, node: &str, request: LogRequest) -> Result<NodeStream, LogsError> {
+        let session = self.hub.sessions.lock().get(node).map(|slot| (slot.info.peer, slot.streams.clone()));
+        match session {
+            None => Err(LogsError::Offline(node.to_owned())),
+            Some((PeerKind::Kubeedge, _)) => Err(LogsError::Unsupported(node.to_owned())),
+            Some((PeerKind::Own, streams)) => Ok(streams.open(StreamRequest::Logs(request)).await?),
+        }
+    }
+
     /// Where nodes join.
     pub fn enroll_address(&self) -> SocketAddr {
         self.enroll_address
@@ -217,10 +244,11 @@ impl Hub {
         peer: PeerKind,
         remote: SocketAddr,
         tasks: Tasks,
+        streams: Streams,
     ) -> Registered {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed);
         let info = SessionInfo { node: node.clone(), remote, peer, since_ms: now_ms() };
-        let older = self.sessions.lock().insert(node.clone(), Slot { id, info: info.clone(), tasks });
+        let older = self.sessions.lock().insert(node.clone(), Slot { id, info: info.clone(), tasks, streams });
         match older {
             Some(older) => {
                 REPLACED.inc();
@@ -238,7 +266,7 @@ impl Hub {
     pub(crate) fn unregister(&self, registered: Registered, reason: &'static str) {
         let Registered { id, node } = registered;
         let mut sessions = self.sessions.lock();
-        if !sessions.get(&node).is_some_and(|slot| slot.id == id) {
+        if sessions.get(&node).is_none_or(|slot| slot.id != id) {
             return;
         }
         sessions.remove(&node);

@@ -30,6 +30,7 @@ use crate::metrics::{BROKEN, NACKED, REFUSED_SESSIONS, RESENT, SENT, SILENT};
 use crate::object::ObjectId;
 use crate::objectsync::Syncs;
 use crate::service::{Hub, PeerKind};
+use crate::streams::Streams;
 use crate::upstream::{Job, Upstream};
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
@@ -99,6 +100,7 @@ async fn upgrade(
     identified: Result<Arc<str>, Refusal>,
 ) -> Option<(Socket, Arc<str>, PeerKind)> {
     let mut admitted = None;
+    #[expect(clippy::result_large_err, reason = "the type is the WebSocket library's")]
     let callback = |request: &Request, mut response: Response| {
         let admission = identified.and_then(|node| admit(hub, request, node));
         match admission {
@@ -154,9 +156,10 @@ fn admit(hub: &Hub, request: &Request, node: Arc<str>) -> Result<(Arc<str>, Peer
 
 async fn run(hub: Arc<Hub>, socket: Socket, node: Arc<str>, peer: PeerKind, remote: SocketAddr) {
     let tasks = hub.tasks.child(format!("session-{node}"));
-    let registered = hub.register(node.clone(), peer, remote, tasks.clone()).await;
-    let (sink, stream) = socket.split();
     let (outgoing, outbox) = mpsc::channel(hub.options.outgoing_messages);
+    let streams = Streams::new(outgoing.clone());
+    let registered = hub.register(node.clone(), peer, remote, tasks.clone(), streams.clone()).await;
+    let (sink, stream) = socket.split();
     let (news, newsbox) = mpsc::channel(hub.options.outgoing_messages);
     let changes = Arc::new(Changes::new(hub.options.changed_objects));
     hub.view.listen(node.clone(), changes.clone());
@@ -179,11 +182,21 @@ async fn run(hub: Arc<Hub>, socket: Socket, node: Arc<str>, peer: PeerKind, remo
     };
     tasks.spawn_until_cancelled("deliverer", Box::pin(deliverer.run()));
     let upstream = Upstream::new(hub.clone(), node.clone(), peer == PeerKind::Own, tasks.clone(), outgoing.clone());
-    let reader = Reader { hub: hub.clone(), node: node.clone(), peer, stream, outgoing, news, upstream };
+    let reader = Reader {
+        hub: hub.clone(),
+        node: node.clone(),
+        peer,
+        stream,
+        outgoing,
+        news,
+        upstream,
+        streams: streams.clone(),
+    };
     let reason = tokio::select! {
         reason = reader.run() => reason,
         () = tasks.cancelled() => "replaced, stopped, or not taking what is sent",
     };
+    streams.end();
     hub.view.unlisten(&node, &changes);
     end(&tasks).await;
     hub.unregister(registered, reason);
@@ -217,6 +230,7 @@ struct Reader {
     outgoing: mpsc::Sender<Message>,
     news: mpsc::Sender<News>,
     upstream: Upstream,
+    streams: Streams,
 }
 
 impl Reader {
@@ -273,6 +287,7 @@ impl Reader {
                     self.envelope(envelope).await;
                 }
             }
+            Ok(Frame::Stream { id, part }) => self.streams.receive(id, part).await,
             Ok(Frame::TelemetryAck { .. }) => BROKEN.inc(),
             Err(error) => self.broken(&error),
         }

@@ -17,9 +17,9 @@ use crate::view::View;
 
 /// Starts a task per kind that keeps the view up to date.
 pub(crate) fn start(client: &Client, view: &Arc<View>, tasks: &Tasks) {
-    for kind in 0..KINDS.len() {
-        let api = Api::all_with(client.clone(), &KINDS[kind].resource());
-        tasks.spawn_until_cancelled(KINDS[kind].word, follow(api, kind, view.clone()));
+    for (position, kind) in KINDS.iter().enumerate() {
+        let api = Api::all_with(client.clone(), &kind.resource());
+        tasks.spawn_until_cancelled(kind.word, follow(api, position, view.clone()));
     }
 }
 

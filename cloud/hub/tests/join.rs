@@ -1,4 +1,5 @@
 //! Joining: who gets a certificate, who gets a session, and who does not.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 mod common;
 

@@ -1,12 +1,17 @@
 //! Sessions: what a node is sent, what it may do, and what happens when the line breaks.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 mod common;
 
 use std::time::Duration;
 
 use common::{Cloud, Node, outcome};
-use edgeward_hub::{Options, SessionEvent};
-use edgeward_wire::{Envelope, Frame, Have, HaveEntry, Limits, Record, TelemetryBuilder, content};
+use edgeward_hub::{LogsError, Options, SessionEvent};
+use edgeward_wire::{
+    Envelope, Frame, Have, HaveEntry, Limits, LogRequest, Record, StreamFailure, StreamPart, StreamRequest,
+    TelemetryBuilder, content,
+};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -289,6 +294,76 @@ async fn devices_and_telemetry_go_to_their_handlers_and_a_slow_one_holds_up_no_o
     let Some(Message::Binary(bytes)) = agent.raw().await else { panic!("no acknowledgement") };
     assert_eq!(Frame::decode(&bytes, &Limits::default()).unwrap(), Frame::TelemetryAck { through_seq: 8 });
     assert_eq!(*cloud.reports.readings.lock(), [(7, "a".to_owned()), (8, "b".to_owned())]);
+    cloud.stop().await;
+}
+
+/// What the hub sends next of a stream, pings and deliveries apart.
+async fn stream_part(agent: &mut Node) -> (u64, StreamPart) {
+    loop {
+        if let Some(Message::Binary(bytes)) = agent.raw().await
+            && let Frame::Stream { id, part } = Frame::decode(&bytes, &Limits::default()).unwrap()
+        {
+            return (id, part);
+        }
+    }
+}
+
+#[tokio::test]
+async fn logs_are_streamed_within_their_window_and_end_with_their_reader() {
+    let cloud = Cloud::start().await;
+    let identity = cloud.join("edge1").await;
+    let request =
+        LogRequest { namespace: "default".into(), pod: "a".into(), container: "c".into(), ..LogRequest::default() };
+    let offline = cloud.handle.logs("edge1", request.clone()).await.err().unwrap();
+    assert!(offline.to_string().contains("not connected"), "{offline}");
+    let mut agent = cloud.agent("edge1", &identity).await;
+    have(&mut agent, &[]).await;
+    let open = async |agent: &mut Node, answer: StreamPart| {
+        let node = async {
+            let (id, part) = stream_part(agent).await;
+            let StreamPart::Open { window, request: StreamRequest::Logs(asked) } = part else { panic!("{part:?}") };
+            assert_eq!(asked, request);
+            agent.send_frame(&Frame::Stream { id, part: answer }).await;
+            (id, window as usize)
+        };
+        tokio::join!(cloud.handle.logs("edge1", request.clone()), node)
+    };
+    let data = |bytes: &[u8]| StreamPart::Data(bytes.to_vec().into());
+    let missing = StreamFailure { code: 404, message: "no such container".into() };
+    let (refused, _) = open(&mut agent, StreamPart::End(Some(missing.clone()))).await;
+    assert!(matches!(refused, Err(LogsError::Node(failure)) if failure == missing));
+
+    let (stream, (id, _)) = open(&mut agent, data(b"")).await;
+    let mut stream = stream.unwrap();
+    agent.send_frame(&Frame::Stream { id, part: data(b"one\n") }).await;
+    assert_eq!(stream.next().await.unwrap().unwrap(), "one\n");
+    assert_eq!(stream_part(&mut agent).await, (id, StreamPart::Widen(4)));
+    agent.send_frame(&Frame::Stream { id, part: data(b"two\n") }).await;
+    agent.send_frame(&Frame::Stream { id, part: StreamPart::End(None) }).await;
+    assert_eq!(stream.next().await.unwrap().unwrap(), "two\n");
+    assert!(stream.next().await.is_none());
+    assert_eq!(stream_part(&mut agent).await, (id, StreamPart::Widen(4)));
+
+    let (stream, (id, window)) = open(&mut agent, data(b"")).await;
+    let mut greedy = stream.unwrap();
+    agent.send_frame(&Frame::Stream { id, part: data(&vec![b'x'; window]) }).await;
+    agent.send_frame(&Frame::Stream { id, part: data(b"y") }).await;
+    let mut taken = 0;
+    let failure = loop {
+        match greedy.next().await.unwrap() {
+            Ok(bytes) => taken += bytes.len(),
+            Err(failure) => break failure,
+        }
+    };
+    assert!(taken == window && failure.message.contains("more than was granted"), "{taken} {failure}");
+    assert_eq!(stream_part(&mut agent).await, (id, StreamPart::Widen(window as u32)));
+
+    let (stream, (id, _)) = open(&mut agent, data(b"")).await;
+    drop(stream);
+    assert_eq!(stream_part(&mut agent).await, (id, StreamPart::Cancel));
+    let (stream, _) = open(&mut agent, data(b"")).await;
+    drop(agent);
+    assert!(stream.unwrap().next().await.unwrap().unwrap_err().message.contains("session ended"));
     cloud.stop().await;
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What the edge said is said again, ids and versions replaced by those our API gave; each answer must have the form
 //! of the recorded one. Objects the recorded cloud sent are made in our API and must then be delivered.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 mod common;
 

@@ -285,7 +285,7 @@ async fn read(
                     }
                 }
                 Ok(Frame::TelemetryAck { through_seq }) => drop(stored.send_replace(Some(through_seq))),
-                Ok(Frame::Telemetry(_) | Frame::Have(_)) => MALFORMED.inc(),
+                Ok(Frame::Telemetry(_) | Frame::Have(_) | Frame::Stream { .. }) => MALFORMED.inc(),
                 Err(error) => malformed(&error),
             },
             Message::Close(_) => return End::Closed,
