@@ -114,6 +114,11 @@ fn other_kinds_are_completed() {
         &["subjects"],
         json!([{"kind": "User", "name": "u", "apiGroup": "rbac.authorization.k8s.io"}, {"kind": "ServiceAccount", "name": "s", "namespace": "n"}]),
     );
+    check(
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "b2xk", "b": "Yg=="}, "stringData": {"a": "new"}}),
+        &["data"],
+        json!({"a": "bmV3", "b": "Yg=="}),
+    );
     let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "b:1"}]}});
     check(
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": template}}),
@@ -134,6 +139,18 @@ fn other_kinds_are_completed() {
             "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}, "terminationMessagePath": "/dev/termination-log",
             "terminationMessagePolicy": "File"}]),
     );
+}
+
+#[test]
+fn numbers_are_spelled_as_typed_clients_read_them() {
+    let mut given = deployment(
+        json!({"containers": [{"name": "a", "image": "b", "resources": {"limits": {"cpu": 1, "memory": 0.5}}}]}),
+    );
+    given["spec"]["replicas"] = json!(2.0);
+    let (object, ..) = read(&given);
+    assert_eq!(object.get(&["spec", "replicas"]).map(Value::to_string), Some("2".into()));
+    let containers = object.get_list(&["spec", "template", "spec", "containers"]);
+    assert_eq!(containers[0]["resources"], json!({"limits": {"cpu": "1", "memory": "500m"}}));
 }
 
 #[test]

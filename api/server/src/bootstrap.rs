@@ -72,7 +72,7 @@ fn served(server: &Server, group: &str, plural: &str) -> Result<Arc<Served>, Err
 /// Writes the platform's CRDs where they are missing or differ.
 async fn install_crds(server: &Arc<Server>) -> Result<(), Error> {
     let served = served(server, "apiextensions.k8s.io", "customresourcedefinitions")?;
-    for definition in Vec::<Object>::new() {
+    for definition in edgeward_objects::platform::crds() {
         install_crd(server, &served, definition.clone()).await?;
     }
     server.refresh_catalog().await.map_err(|error| Error::Store(error.to_string()))
@@ -81,8 +81,10 @@ async fn install_crds(server: &Arc<Server>) -> Result<(), Error> {
 async fn install_crd(server: &Arc<Server>, served: &Served, mut wanted: Object) -> Result<(), Error> {
     let name = wanted.name().to_owned();
     let failed = |reason: String| Error::Install { what: name.clone(), reason };
-    crds::complete(&mut wanted);
-    if let Some(cause) = crds::faults(&wanted, None).first() {
+    if let Some(schema) = &served.schema {
+        schema.default(&mut wanted);
+    }
+    if let Some(cause) = crate::schema::faults(served, &wanted).first() {
         return Err(failed(cause.text()));
     }
     let key = Key::new(crd_resource(), None, wanted.name());

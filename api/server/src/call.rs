@@ -125,7 +125,9 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
 
 /// YAML text to a JSON value.
 pub(crate) fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_saphyr::from_slice(bytes)
+    // As YAML 1.2 and kubectl have it, only `true` and `false` are booleans; `y` and `on` are texts.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_slice_with_options(bytes, options)
         .map_err(|error| ApiError::bad_request(format!("the request body is no valid YAML: {error}")))
 }
 

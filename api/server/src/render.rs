@@ -41,6 +41,11 @@ pub(crate) fn object(entry: &Entry, served: &Served) -> Result<Object, ApiError>
         .map_err(|error| ApiError::internal(format_args!("stored {} is unreadable: {error}", entry.key)))?;
     object.set(&["metadata", "resourceVersion"], entry.revision.to_string());
     convert::to_served(&mut object, served);
+    if let (Some(custom), Some(schema)) = (&served.custom, &served.schema)
+        && custom.has_defaults
+    {
+        schema.default(&mut object);
+    }
     Ok(object)
 }
 

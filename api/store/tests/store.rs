@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{create, delete, key, list, scope, show, show_change, update};
+use common::{create, delete, key, list, scope, settle, show, show_change, update};
 use edgeward_store::{ListQuery, Options, SqliteStore, Store, StoreError, Write};
 use futures::{FutureExt, StreamExt};
 
@@ -162,9 +162,9 @@ async fn compaction_forgets_by_count_and_keeps_the_present() {
             revision = update(store, "a/x", &turn.to_string(), revision).await.unwrap().revision;
         }
         delete(store, "a/x", None).await.unwrap();
-        // Compaction follows the commit; a write behind it proves it is done.
         create(store, "a/y", "1").await.unwrap();
         create(store, "a/z", "1").await.unwrap();
+        settle(store).await;
         let compacted = store.compacted();
         assert!((75..=90).contains(&compacted), "history starts at {compacted}");
         assert_eq!(show(&list(store, None).await.unwrap().entries), "a/old=kept a/y=1 a/z=1");

@@ -193,11 +193,7 @@ fn split_clauses(text: &str) -> Result<Vec<&str>, SelectorError> {
 }
 
 fn parse_clause(clause: &str) -> Result<Requirement, SelectorError> {
-    let made = |key: &str, operator, values: Vec<String>| {
-        Requirement { key: key.trim().to_owned(), operator, values }
-            .checked()
-            .map_err(|error| SelectorError(format!("unable to parse requirement: {error}")))
-    };
+    let made = |key: &str, operator, values| Requirement { key: key.trim().to_owned(), operator, values }.checked();
     if let Some(key) = clause.strip_prefix('!') {
         return made(key, Operator::DoesNotExist, Vec::new());
     }
@@ -222,5 +218,5 @@ fn parse_clause(clause: &str) -> Result<Requirement, SelectorError> {
 }
 
 fn unparsable(text: &str) -> SelectorError {
-    SelectorError(format!("unable to parse requirement: found {text:?}, expected: ',', '=', '==', '!=', 'in', 'notin'"))
+    SelectorError(format!("found {text:?}, expected: ',', '=', '==', '!=', 'in', 'notin'"))
 }

@@ -1,5 +1,7 @@
 //! What the API server fills in for each built-in kind, beyond pods.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use edgeward_objects::Object;
 use serde_json::{Map, Value, json};
 
@@ -29,7 +31,7 @@ pub(crate) fn default(object: &mut Object) {
         }
         "CSIDriver" => csi_driver(object),
         "PriorityClass" => fill(object, &[], json!({"preemptionPolicy": "PreemptLowerPriority"})),
-        "Secret" => fill(object, &[], json!({"type": "Opaque"})),
+        "Secret" => secret(object),
         "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => webhooks(object, &kind),
         "CustomResourceDefinition" => custom_resource_definition(object),
         _ => {}
@@ -252,6 +254,17 @@ fn csi_driver(object: &mut Object) {
             "fsGroupPolicy": "ReadWriteOnceWithFSType", "seLinuxMount": false, "volumeLifecycleModes": ["Persistent"],
         }),
     );
+}
+
+/// `stringData` is for writing only: it becomes `data`, over what is there.
+fn secret(object: &mut Object) {
+    fill(object, &[], json!({"type": "Opaque"}));
+    if let Some(Value::Object(texts)) = object.remove(&["stringData"]) {
+        let data = object.map_mut(&["data"]);
+        for (key, text) in texts {
+            data.insert(key, BASE64.encode(text.as_str().unwrap_or_default()).into());
+        }
+    }
 }
 
 fn webhooks(object: &mut Object, kind: &str) {

@@ -7,8 +7,10 @@ use crate::node::{Kind, Node};
 
 /// The node of a built-in kind.
 pub(crate) fn root(kind: &GroupVersionKind) -> Option<Arc<Node>> {
-    let known =
-        |resource: &ResourceType| resource.gvk() == *kind || resource.subresources.iter().any(|sub| sub.kind == *kind);
+    let known = |resource: &ResourceType| {
+        let own = *resource.group == *kind.group && *resource.version == *kind.version && resource.kind == kind.kind;
+        own || resource.subresources.iter().any(|sub| sub.kind == *kind)
+    };
     edgeward_objects::builtin().iter().find(|resource| known(resource))?;
     let full = format!("{}/{}", kind.api_version(), kind.kind);
     TABLE.nodes.get(TABLE.names.get(&*full).copied().unwrap_or(&kind.kind)).cloned()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use edgeward_objects::{GroupResource, GroupVersionKind, Object, ResourceType, Subresource};
+use edgeward_schema::Schema;
 use edgeward_store::Revision;
 use serde_json::Value;
 
@@ -16,8 +17,6 @@ pub(crate) struct Definition {
     pub(crate) served: Vec<Served>,
     /// Where its objects are stored.
     pub(crate) storage: GroupResource,
-    /// Whether its objects have namespaces.
-    pub(crate) namespaced: bool,
 }
 
 /// JSON paths of the scale subresource.
@@ -55,12 +54,7 @@ impl Definition {
         let storage_version = format!("{group}/{}", text(stored, "name"));
         let served = versions.iter().filter(|version| flag(version, "served"));
         let served = served.map(|version| serve(crd, &group, &plural, version, &storage_version, revision)).collect();
-        Some(Self {
-            established: condition(crd, "Established"),
-            served,
-            storage: GroupResource::new(group, plural),
-            namespaced: crd.get_str(&["spec", "scope"]) == Some("Namespaced"),
-        })
+        Some(Self { established: condition(crd, "Established"), served, storage: GroupResource::new(group, plural) })
     }
 }
 
@@ -98,12 +92,15 @@ fn serve(
     if scale.is_some() {
         resource.subresources.push(subresource("scale", GroupVersionKind::new("autoscaling", "v1", "Scale")));
     }
+    // A schema that does not compile was refused when it was written; if one is stored all the same, anything goes.
+    let compiled = version
+        .pointer("/schema/openAPIV3Schema")
+        .map(|schema| Schema::compile(schema, "").unwrap_or_else(|_| Schema::open()));
     let source = version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new);
     let custom = Custom {
         has_defaults: source.as_deref().is_some_and(has_defaults),
         schema_source: source,
         columns: columns(version),
-        status,
         scale,
         deprecation: deprecation(version, &resource),
         revision,
@@ -113,6 +110,7 @@ fn serve(
         resource: resource.group_resource(),
         storage: resource.group_resource(),
         storage_version: storage_version.to_owned(),
+        schema: compiled,
         custom: Some(custom),
         kind: resource,
     }
@@ -235,7 +233,7 @@ mod tests {
             "status": {"conditions": [{"type": "Established", "status": "True"}]}
         })).unwrap();
         let definition = Definition::parse(&crd, 7).unwrap();
-        assert!(definition.established && !definition.namespaced);
+        assert!(definition.established);
         let [v1, old] = definition.served.as_slice() else { panic!("two versions are served") };
         assert_eq!(
             (v1.kind.subresources.len(), &*v1.kind.list_kind, &*v1.storage_version),

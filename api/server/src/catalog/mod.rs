@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use edgeward_objects::{GroupResource, Object, ResourceType};
+use edgeward_schema::Schema;
 use edgeward_store::Revision;
 
 use crate::http::reply::Tagged;
@@ -29,6 +30,8 @@ pub(crate) struct Served {
     pub(crate) storage: GroupResource,
     /// The `apiVersion` of stored objects.
     pub(crate) storage_version: String,
+    /// The shape of its objects; `None` if nothing is known of it.
+    pub(crate) schema: Option<Schema>,
     /// The CRD version behind it; `None` for built-ins.
     pub(crate) custom: Option<Custom>,
 }
@@ -41,8 +44,6 @@ pub(crate) struct Custom {
     pub(crate) has_defaults: bool,
     /// Printer columns, `Age` if the CRD has none.
     pub(crate) columns: Vec<crd::Column>,
-    /// Whether `/status` is separate.
-    pub(crate) status: bool,
     /// Where `/scale` reads and writes.
     pub(crate) scale: Option<ScalePaths>,
     /// Sent with every answer of a deprecated version.
@@ -63,6 +64,7 @@ impl Served {
             resource: kind.group_resource(),
             storage: GroupResource::new(storage_group, kind.plural.clone()),
             storage_version,
+            schema: Schema::builtin(&kind.gvk()),
             custom: None,
             kind: kind.clone(),
         }

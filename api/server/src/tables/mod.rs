@@ -101,6 +101,7 @@ fn definition(text: &str) -> Value {
     let (header, mark) = text.split_once(':').unwrap_or((text, ""));
     let (kind, format, priority) = match mark {
         "name" => ("string", "name", 0),
+        "namewide" => ("string", "name", 1),
         "wide" => ("string", "", 1),
         "" => ("string", "", 0),
         kind => (kind, "", 0),
@@ -171,4 +172,52 @@ fn containers(object: &Object, path: &[&str]) -> [Value; 2] {
 fn template(object: &Object) -> [Value; 3] {
     let [names, images] = containers(object, &["spec", "template", "spec", "containers"]);
     [names, images, selector(object, &["spec", "selector"])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    /// The columns a recorded server sends, resource by resource: `Name [string/name]`, `IP [string] wide`.
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a test that leaves something out says so")]
+    fn columns_are_those_of_a_recorded_server() {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/kubernetes-golden/table-columns.txt");
+        let Ok(recorded) = std::fs::read_to_string(path) else {
+            eprintln!("LEFT OUT: {path} is not there; columns are not compared with a recorded server");
+            return;
+        };
+        let catalog = Catalog::build([]);
+        let (mut served, mut columns, mut checked): (Option<std::sync::Arc<Served>>, _, _) = (None, Vec::new(), 0);
+        for line in recorded.lines().chain(["/end"]) {
+            if !line.starts_with('/') {
+                columns.push(line.trim().to_owned());
+                continue;
+            }
+            if let Some(served) = served.take() {
+                assert_eq!(described(&served), columns, "{}", line);
+                checked += 1;
+            }
+            columns.clear();
+            let parts: Vec<&str> = line.trim_start_matches('/').split('/').collect();
+            served = match parts.as_slice() {
+                ["api", version, plural] => catalog.find("", version, plural).cloned(),
+                ["apis", group, version, plural] => catalog.find(group, version, plural).cloned(),
+                _ => None,
+            };
+        }
+        assert!(checked > 50, "{checked}");
+    }
+
+    fn described(served: &Served) -> Vec<String> {
+        let text = |definition: Value| {
+            let format = str_of(&definition, "format");
+            let format = if format.is_empty() { String::new() } else { format!("/{format}") };
+            let wide = if definition["priority"] == 0 { "" } else { " wide" };
+            format!("{} [{}{format}]{wide}", str_of(&definition, "name"), str_of(&definition, "type"))
+        };
+        definitions(served).into_iter().map(text).collect()
+    }
 }

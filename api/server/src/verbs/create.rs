@@ -33,13 +33,13 @@ pub(crate) async fn create(call: &Call) -> Result<Reply, ApiError> {
 
 async fn create_one(call: &Call, mut object: Object, dry: bool) -> Result<Reply, ApiError> {
     admission::namespaces::check_open(call).await?;
-    if call.server.store.get(call.key_of(object.name())).await.map_err(|error| call.refused(error))?.is_some() {
-        return Err(ApiError::already_exists(&call.served.resource, object.name()));
-    }
     begin_status(call, &mut object);
     schema::admit(call, &mut object, None)?;
     let reservation = admission::create(call, &mut object).await?;
     if dry {
+        if call.server.store.get(call.key_of(object.name())).await.map_err(|error| call.refused(error))?.is_some() {
+            return Err(ApiError::already_exists(&call.served.resource, object.name()));
+        }
         return call.answer_object(StatusCode::CREATED, &object);
     }
     let entry = store::create(call, &object).await?;

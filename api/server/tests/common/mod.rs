@@ -1,5 +1,5 @@
 //! What the tests share: a server over a store in memory and clients of it.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 

@@ -35,6 +35,11 @@ pub(crate) async fn delete(store: &dyn Store, at: &str, expected: Option<u64>) -
     store.write(Write::Delete { key: key(at), expected, last: None }).await
 }
 
+/// Returns when the writer has tidied up behind all writes answered before: it takes no write before it has.
+pub(crate) async fn settle(store: &dyn Store) {
+    assert!(matches!(delete(store, "no/such", None).await, Err(StoreError::NotFound(_))));
+}
+
 pub(crate) async fn list(store: &dyn Store, at: Option<u64>) -> Result<Page, StoreError> {
     store.list(ListQuery { scope: scope(None), at, limit: 0, after: None }).await
 }
