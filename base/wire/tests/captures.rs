@@ -1,5 +1,6 @@
 //! Traffic recorded between a real KubeEdge cloud and edge: every message must decode and encode to the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
+#![allow(clippy::print_stdout, reason = "says what is left out when there are no recordings")]
 
 use std::path::PathBuf;
 

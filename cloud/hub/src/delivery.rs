@@ -88,6 +88,11 @@ impl Delivery {
         self.known.insert(id, known);
     }
 
+    /// How many objects the node is known to have.
+    pub(crate) fn known(&self) -> usize {
+        self.known.len()
+    }
+
     /// An object changed or should be compared again.
     pub(crate) fn touch(&mut self, id: ObjectId) {
         self.waiting.insert(id);

@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 
 use crate::api::{self, Place};
+use crate::keys::{Claim, Proof};
 use crate::listen::Accepted;
 use crate::metrics::{JOINED, LIMITED, REFUSED_JOINS};
 use crate::service::Hub;
@@ -48,8 +49,11 @@ pub(crate) async fn serve(hub: Arc<Hub>, accepted: Accepted) {
     drop(handshake);
 }
 
-/// The text for a name that another key holds.
-pub(crate) fn taken(node: &str) -> String {
+/// The text for a key that may not use a name.
+pub(crate) fn not_granted(node: &str, claim: Claim) -> String {
+    if claim == Claim::Forgotten {
+        return format!("node {node} was forgotten here; let it join again with a new token");
+    }
     format!(
         "node name {node} is already taken by another key; choose another name, or free it with `edgeward node forget {node}`"
     )
@@ -122,11 +126,11 @@ async fn certify(hub: &Hub, certificate: Option<&[u8]>, request: Request<Incomin
     let fingerprint = request_fingerprint(&body).map_err(refuse)?;
     let allowed = match renewing {
         Some(old) => hub.keys.rotate(&node, &old, &fingerprint).await,
-        None => hub.keys.claim(&node, &fingerprint).await,
+        None => hub.keys.claim(&node, &fingerprint, Proof::Token).await,
     };
     match allowed {
-        Ok(true) => Ok(signed.certificate.to_vec()),
-        Ok(false) => Err((StatusCode::FORBIDDEN, taken(&node))),
+        Ok(Claim::Granted) => Ok(signed.certificate.to_vec()),
+        Ok(claim) => Err((StatusCode::FORBIDDEN, not_granted(&node, claim))),
         Err(failure) => Err((
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("cannot record the key of node {node}: {}", failure.message),

@@ -47,6 +47,8 @@ pub struct Options {
     pub resend: Duration,
     /// How long our agent may take to say what it has, before it is taken to have nothing.
     pub have_timeout: Duration,
+    /// Objects of an agent's inventory that are noted; what it has beyond them is sent again.
+    pub inventory_objects: usize,
     /// Life of the certificates nodes get.
     pub node_certificate_lifetime: Duration,
     /// Refused joins of one address in one minute; further requests of it get status 429.
@@ -76,6 +78,7 @@ impl Default for Options {
             changed_objects: 16_384,
             resend: Duration::from_secs(5),
             have_timeout: Duration::from_secs(10),
+            inventory_objects: 65_536,
             node_certificate_lifetime: Duration::from_secs(365 * 86_400),
             refusals_per_minute: 30,
             cluster_ca_pem: String::new(),

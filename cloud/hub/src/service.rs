@@ -172,8 +172,8 @@ impl Handle {
         self.hub.events.subscribe()
     }
 
-    /// Frees a node name for another machine: the next key that joins under it gets it. The session of the present
-    /// holder ends, and its certificate is refused once another has joined. False: no key held the name.
+    /// Frees a node name for another machine: the next key that joins under it with a token gets it. The session of the
+    /// present holder ends and its certificate is refused from now on. False: no key held the name.
     pub async fn forget_node(&self, node: &str) -> Result<bool, Error> {
         let forgotten = self
             .hub

@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::changes::{Changed, Changes};
 use crate::delivery::{Delivery, Known, Step};
+use crate::keys::{Claim, Proof};
 use crate::listen::Accepted;
 use crate::metrics::{BROKEN, NACKED, REFUSED_SESSIONS, RESENT, SENT, SILENT};
 use crate::object::ObjectId;
@@ -83,9 +84,9 @@ async fn identify(hub: &Hub, certificate: Option<Vec<u8>>) -> Result<Arc<str>, R
         let reason = format!("client certificate of {:?} is no node's; join with a token first", peer.common_name);
         return refuse(StatusCode::FORBIDDEN, reason);
     };
-    match hub.keys.claim(node, &fingerprint).await {
-        Ok(true) => Ok(node.into()),
-        Ok(false) => refuse(StatusCode::FORBIDDEN, crate::enroll::taken(node)),
+    match hub.keys.claim(node, &fingerprint, Proof::Certificate).await {
+        Ok(Claim::Granted) => Ok(node.into()),
+        Ok(claim) => refuse(StatusCode::FORBIDDEN, crate::enroll::not_granted(node, claim)),
         Err(failure) => {
             let reason = format!("cannot check the key of node {node}: {}; try again later", failure.message);
             refuse(StatusCode::SERVICE_UNAVAILABLE, reason)
@@ -422,9 +423,8 @@ impl Deliverer {
                 tracing::warn!(node = %self.node, reason, "node could not take a delivery; it will be repeated");
             }
             News::Answer(..) => {}
-            News::Have(have) => {
-                note(have, delivery);
-            }
+            // An inventory belongs to the beginning.
+            News::Have(_) => BROKEN.inc(),
         }
     }
 
@@ -434,7 +434,7 @@ impl Deliverer {
         loop {
             match tokio::time::timeout_at(deadline, self.news.recv()).await {
                 Ok(Some(News::Have(have))) => {
-                    if note(have, delivery) {
+                    if note(have, delivery, self.hub.options.inventory_objects) {
                         return;
                     }
                 }
@@ -449,10 +449,15 @@ impl Deliverer {
     }
 }
 
-/// Notes an inventory; whether it was its last part.
-fn note(have: Have, delivery: &mut Delivery) -> bool {
+/// Notes an inventory; whether it was its last part, or more than is noted. What is not noted is sent again.
+fn note(have: Have, delivery: &mut Delivery, limit: usize) -> bool {
     for entry in have.entries {
-        if let (Some(id), Ok(version)) = (ObjectId::parse(&entry.resource), entry.resource_version.parse()) {
+        if delivery.known() >= limit {
+            tracing::warn!(limit, "agent has more objects than are noted; the others are sent again");
+            return true;
+        }
+        let id = ObjectId::parse(&entry.resource).filter(|id| id.kind().is_some());
+        if let (Some(id), Ok(version)) = (id, entry.resource_version.parse()) {
             delivery.has(id, Known { uid: None, version });
         }
     }

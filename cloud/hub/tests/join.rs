@@ -74,13 +74,17 @@ async fn a_name_stays_with_its_first_key_until_it_is_forgotten() {
     assert!(refused.0 == 403 && refused.1.contains("already taken by another key"), "{refused:?}");
 
     let first = first.complete(certificate).unwrap();
+    let headers = [("Node_id", "edge1"), ("ConnectionUse", "msg")];
+    let mut session = cloud.open(&first, &headers).await.unwrap();
     assert!(cloud.handle.forget_node("edge1").await.unwrap());
     assert!(!cloud.handle.forget_node("edge1").await.unwrap());
+    assert!(session.next().await.is_none(), "the session of a forgotten node ends");
+    let refused = cloud.open(&first, &headers).await.err().unwrap();
+    assert!(refused.0 == StatusCode::FORBIDDEN && refused.1.contains("was forgotten"), "{refused:?}");
     let (status, certificate) = cloud.certify("edge1", &second).await;
     assert_eq!(status, StatusCode::OK);
     let second = second.complete(certificate).unwrap();
 
-    let headers = [("Node_id", "edge1"), ("ConnectionUse", "msg")];
     let refused = cloud.open(&first, &headers).await.err().unwrap();
     assert!(refused.0 == StatusCode::FORBIDDEN && refused.1.contains("another key"), "{refused:?}");
     cloud.open(&second, &headers).await.unwrap();

@@ -3,6 +3,7 @@
 //! What the edge said is said again, ids and versions replaced by those our API gave; each answer must have the form
 //! of the recorded one. Objects the recorded cloud sent are made in our API and must then be delivered.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
+#![allow(clippy::print_stdout, reason = "says what is left out when there are no recordings")]
 
 mod common;
 
