@@ -64,9 +64,16 @@ pub(crate) fn remove_pod(options: &Options, uid: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes every cgroup of this node's pods.
+/// Removes every cgroup of this node's pods, and the folders above that hold nothing else.
 pub(crate) fn remove_all(options: &Options) -> Result<(), Error> {
-    remove(&options.cgroup_root)
+    remove(&options.cgroup_root)?;
+    for hierarchy in hierarchies() {
+        let root = below(&hierarchy, &options.cgroup_root);
+        let above = root.ancestors().skip(1).take_while(|path| *path != hierarchy);
+        // Another node's pods may live there: then it stays.
+        above.map_while(|path| std::fs::remove_dir(path).ok()).for_each(drop);
+    }
+    Ok(())
 }
 
 fn remove(path: &str) -> Result<(), Error> {

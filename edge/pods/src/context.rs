@@ -59,6 +59,8 @@ impl fmt::Debug for Context {
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
     watched: Mutex<HashMap<String, Watched>>,
+    /// Told when something new is watched.
+    started: Notify,
 }
 
 #[derive(Debug)]
@@ -85,10 +87,18 @@ impl Ended {
         let mut watched = self.watched.lock();
         let ids: HashSet<&str> = ids.collect();
         watched.retain(|id, entry| entry.uid != uid || ids.contains(id.as_str()));
+        if ids.iter().any(|id| !watched.contains_key(*id)) {
+            self.started.notify_one();
+        }
         for id in ids {
             let new = || Watched { uid: uid.to_owned(), wake: wake.clone(), ended: EndToken::default() };
             watched.entry(id.to_owned()).or_insert_with(new);
         }
+    }
+
+    /// Waits for a container or sandbox to be watched that was not before. One waiter at a time.
+    pub(crate) async fn started(&self) {
+        self.started.notified().await;
     }
 
     /// A container or sandbox ended.

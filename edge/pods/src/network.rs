@@ -21,6 +21,9 @@ pub(crate) fn bin_dir(options: &Options) -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::NotInstalled { program: format!("the CNI plugin `bridge` (looked in {folders:?})") })
 }
 
+/// The bridge plugin switches this on; remembered so that it can be put back.
+const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
 /// Writes the network of this node's pods: a bridge with addresses from the pod CIDR, and host ports. Address
 /// reservations live with the sockets: after a reboot no pod is left to hold one.
 pub(crate) fn configure(options: &Options) -> Result<(), Error> {
@@ -48,18 +51,33 @@ pub(crate) fn configure(options: &Options) -> Result<(), Error> {
             { "type": "portmap", "capabilities": { "portMappings": true }, "snat": true },
         ],
     });
+    let before = options.run_dir.join("ip_forward-before");
+    if !before.exists()
+        && let Ok(value) = std::fs::read(IP_FORWARD)
+    {
+        files::write_atomic(&before, &value, 0o644)?;
+    }
     files::write_atomic(&conf_dir(options).join("10-edgeward.conflist"), list.to_string().as_bytes(), 0o644)
 }
 
 /// Chains the portmap plugin makes once and never removes.
 const PORTMAP_CHAINS: [&str; 3] = ["CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-MASQ", "CNI-HOSTPORT-SETMARK"];
 
-/// Removes the bridge and the packet filter chains that stay after the last pod. A chain still used by another
+/// Removes the bridge and the packet filter chains that stay after the last pod, and puts IP forwarding back. A chain still used by another
 /// program's pods is left alone.
 pub(crate) async fn clean_up(options: &Options) {
     let mut link = Command::new("ip");
     link.args(["link", "delete", "dev", &options.network.bridge]);
     report(crate::command::run(link).await);
+    let before = options.run_dir.join("ip_forward-before");
+    if let Ok(value) = std::fs::read(&before) {
+        let _ = std::fs::write(IP_FORWARD, value);
+        let _ = std::fs::remove_file(before);
+    }
+    clean_up_chains().await;
+}
+
+async fn clean_up_chains() {
     let Ok(rules) = iptables(&["-S"]).await else { return };
     let rules = String::from_utf8_lossy(&rules).into_owned();
     if rules.lines().any(|rule| rule.starts_with("-A CNI-HOSTPORT-DNAT")) {

@@ -1,6 +1,6 @@
 //! The service: pods in, containers and statuses out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::cri::{self, Cri, Labels};
 use crate::logs::{self, LogOptions, LogStream};
 use crate::spec::labels;
 use crate::worker::{Desired, Ending, Worker, WorkerHandle, remove_pod};
-use crate::{Change, Error, NodeApi, Options, PodKey, cgroups, files, images, network, pod};
+use crate::{Change, Error, NodeApi, Options, PodKey, cgroups, files, images, network, pod, volumes};
 
 static PODS: Gauge = Gauge::new("edgeward_pods_running", "pods this node looks after");
 static RUNTIME_LOST: Counter =
@@ -34,6 +34,15 @@ pub struct Handle {
     stop: mpsc::Sender<oneshot::Sender<Result<(), Error>>>,
 }
 
+/// The container runtime as it presents itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// `containerd://1.6.20`, as in `status.nodeInfo.containerRuntimeVersion`.
+    pub version: String,
+    /// Conditions that keep it from running pods; empty: ready.
+    pub unmet: Vec<String>,
+}
+
 impl Pods {
     /// Starts containerd if needed, imports image archives and begins to run the pods that `api` names, under `tasks`.
     /// Returns once containers can be run. Fails with one clear line when containerd is missing or does not answer.
@@ -47,10 +56,14 @@ impl Pods {
         let cri = Cri::new(&containerd.socket())?;
         containerd.ensure(&cri).await?;
         images::import_all(&options, &containerd, &cri).await?;
+        for reason in cri.unmet_conditions().await? {
+            tracing::warn!(reason, "the container runtime is not ready for all pods");
+        }
         let context = Arc::new(Context::new(options, api, cri));
         let (stop, stops) = mpsc::channel(1);
         let watcher = watch_runtime(context.clone(), containerd.clone());
         tasks.spawn_until_cancelled("runtime-events", watcher);
+        tasks.spawn_until_cancelled("log-rotation", logs::rotate(context.clone()));
         let workers = tasks.child("workers");
         let manager =
             Manager { context: context.clone(), containerd, tasks: tasks.clone(), workers, pods: HashMap::new() };
@@ -70,6 +83,12 @@ impl Handle {
         options: LogOptions,
     ) -> Result<LogStream, Error> {
         logs::find(&self.context, namespace, pod, container, options).await
+    }
+
+    /// What runs the containers, and why it cannot, for the node's status.
+    pub async fn runtime(&self) -> Result<Runtime, Error> {
+        let version = self.context.cri.version().await?;
+        Ok(Runtime { version, unmet: self.context.cri.unmet_conditions().await? })
     }
 
     /// Removes every pod of this node from the runtime, with networks, mounts, cgroups and packet filter rules. Nothing
@@ -180,13 +199,13 @@ impl Manager {
 
     /// Removes what runs here and was not named by the API.
     async fn remove_unknown(&self) {
-        let known = match pods_in_runtime(&self.context).await {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::warn!(%error, "cannot look for pods of the past");
-                return;
-            }
-        };
+        let mut known = pods_in_runtime(&self.context).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for pods of the past");
+            Vec::new()
+        });
+        let in_runtime: HashSet<String> = known.iter().map(|key| key.uid.clone()).collect();
+        let on_disk = volumes::uids(&self.context.options).into_iter().filter(|uid| !in_runtime.contains(uid));
+        known.extend(on_disk.map(|uid| PodKey { namespace: String::new(), name: String::new(), uid }));
         for key in known.into_iter().filter(|key| !self.pods.contains_key(&key.uid)) {
             let context = self.context.clone();
             self.workers.spawn_until_cancelled("remove-unknown", async move {

@@ -66,11 +66,11 @@ impl Cri {
         })
     }
 
-    /// `containerd 1.6.20`, for logs and the node's status.
+    /// `containerd://1.6.20`, for logs and the node's status.
     pub(crate) async fn version(&self) -> Result<String, Error> {
         let message = v1::VersionRequest { version: String::new() };
         let version = call!(self.runtime, version, message, Duration::from_secs(5))?;
-        Ok(format!("{} {}", version.runtime_name, version.runtime_version))
+        Ok(format!("{}://{}", version.runtime_name, version.runtime_version))
     }
 
     /// Reasons why the runtime cannot run pods yet (`network plugin not initialized`, …); empty when it can.

@@ -3,6 +3,7 @@
 mod find;
 mod line;
 mod read;
+mod rotate;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use futures::stream::BoxStream;
 pub(crate) use find::find;
 pub(crate) use line::text_of_line;
 use read::read;
+pub(crate) use rotate::rotate;
 
 use crate::{Error, Options, PodKey};
 

@@ -33,6 +33,12 @@ pub(crate) fn pod_dir(options: &Options, uid: &str) -> PathBuf {
     options.data_dir.join("pods").join(uid)
 }
 
+/// Pods that have a folder.
+pub(crate) fn uids(options: &Options) -> Vec<String> {
+    let entries = std::fs::read_dir(options.data_dir.join("pods")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
 /// Makes all volumes of a pod, or brings their files up to date.
 pub(crate) async fn prepare(
     options: &Options,

@@ -1,6 +1,13 @@
 //! A node for tests: real containerd, images assembled here, and a `NodeApi` that keeps everything in memory.
 
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "test support; each test uses part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test support; each test uses part of it"
+)]
 
 mod api;
 
@@ -149,6 +156,16 @@ impl TestNode {
             text.extend_from_slice(&piece.unwrap());
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// Brings one more image, which is busybox under another name, into the node's containerd.
+    pub async fn import(&self, name: &str) {
+        let archive = self.path().join("import.tar");
+        std::fs::write(&archive, busybox_image(name)).unwrap();
+        let socket = self.options.run_dir.join("containerd.sock");
+        let mut ctr = tokio::process::Command::new("ctr");
+        ctr.arg("-a").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(archive);
+        assert!(ctr.output().await.unwrap().status.success());
     }
 
     /// Folder of this node's files.
