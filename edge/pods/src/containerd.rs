@@ -11,7 +11,7 @@ use std::time::Duration;
 use edgeward_service::Counter;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::cri::Cri;
@@ -45,19 +45,21 @@ impl Containerd {
     /// Makes sure containerd answers: adopts a running one, else starts one.
     pub(crate) async fn ensure(&self, cri: &Cri) -> Result<(), Error> {
         if !self.owned {
-            return self.wait_until_ready(cri, Duration::from_secs(3)).await;
+            return self.wait_until_ready(cri, Duration::from_secs(3), || false).await;
         }
+        let timeout = self.options.containerd.start_timeout;
         let config = self.config()?;
         let unchanged = std::fs::read_to_string(self.config_path()).is_ok_and(|present| present == config);
         if self.pid().is_some() {
-            if unchanged && self.wait_until_ready(cri, self.options.containerd.start_timeout).await.is_ok() {
+            if unchanged && self.wait_until_ready(cri, timeout, || self.pid().is_none()).await.is_ok() {
                 return Ok(());
             }
             self.stop().await;
         }
         files::write_atomic(&self.config_path(), config.as_bytes(), 0o600)?;
-        self.spawn()?;
-        self.wait_until_ready(cri, self.options.containerd.start_timeout).await
+        let mut child = self.spawn()?;
+        // Dropping the child leaves it running; the runtime reaps it when it ends.
+        self.wait_until_ready(cri, timeout, || !matches!(child.try_wait(), Ok(None))).await
     }
 
     /// Ends a containerd of our own; containers go on under their shims.
@@ -90,7 +92,7 @@ impl Containerd {
         crate::command::run(command).await.map(drop)
     }
 
-    fn spawn(&self) -> Result<(), Error> {
+    fn spawn(&self) -> Result<Child, Error> {
         let program = &self.options.containerd.program;
         require_program("runc")?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path());
@@ -103,12 +105,17 @@ impl Containerd {
         STARTED.inc();
         let pid = child.id().unwrap_or_default();
         tracing::info!(pid, socket = %self.socket().display(), "started containerd");
-        // Dropping the child leaves it running; the runtime reaps it when it ends.
-        files::write_atomic(&self.run_path("containerd.pid"), pid.to_string().as_bytes(), 0o644)
+        files::write_atomic(&self.run_path("containerd.pid"), pid.to_string().as_bytes(), 0o644)?;
+        Ok(child)
     }
 
-    /// Start-up only: there is nothing to wait on before the socket exists.
-    async fn wait_until_ready(&self, cri: &Cri, timeout: Duration) -> Result<(), Error> {
+    /// Start-up only: there is nothing to wait on before the socket exists. Given up early when `ended` says so.
+    async fn wait_until_ready(
+        &self,
+        cri: &Cri,
+        timeout: Duration,
+        mut ended: impl FnMut() -> bool,
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + timeout;
         loop {
             let reason = match cri.version().await {
@@ -118,7 +125,7 @@ impl Containerd {
                 }
                 Err(error) => error.to_string(),
             };
-            if Instant::now() > deadline || (self.owned && self.pid().is_none()) {
+            if Instant::now() > deadline || ended() {
                 return Err(Error::NotAnswering { socket: self.socket(), reason, log: self.log_path() });
             }
             sleep(Duration::from_millis(30)).await;

@@ -33,7 +33,7 @@ pub(crate) fn configure(options: &Options) -> Result<(), Error> {
     }
     let list = json!({
         "cniVersion": "0.4.0",
-        "name": format!("edgeward-{}", network.bridge),
+        "name": name(options),
         "plugins": [
             {
                 "type": "bridge",
@@ -74,22 +74,42 @@ pub(crate) async fn clean_up(options: &Options) {
         let _ = std::fs::write(IP_FORWARD, value);
         let _ = std::fs::remove_file(before);
     }
-    clean_up_chains().await;
+    clean_up_chains(&name(options)).await;
 }
 
-async fn clean_up_chains() {
+/// Name of the CNI network; the plugins put it into the comments of their rules.
+fn name(options: &Options) -> String {
+    format!("edgeward-{}", options.network.bridge)
+}
+
+/// Removes the rules of this network that pods left (each pod's go with it, unless it vanished from the runtime), then
+/// the chains that all networks share if nobody uses them any more.
+async fn clean_up_chains(network: &str) {
+    let Ok(rules) = iptables(&["-S"]).await else { return };
+    let rules = String::from_utf8_lossy(&rules).into_owned();
+    let own = |rule: &&str| rule.contains(&format!("name: \\\"{network}\\\""));
+    let mut chains = Vec::new();
+    for rule in rules.lines().filter(|rule| rule.starts_with("-A ")).filter(own) {
+        let words = split_rule(rule);
+        let built_in =
+            words.get(1).is_some_and(|chain| !chain.starts_with("CNI-") || PORTMAP_CHAINS.contains(&chain.as_str()));
+        if built_in {
+            delete(rule).await;
+            chains.extend(words.last().cloned());
+        }
+    }
+    for chain in chains {
+        report(iptables(&["-F", &chain]).await);
+        report(iptables(&["-X", &chain]).await);
+    }
     let Ok(rules) = iptables(&["-S"]).await else { return };
     let rules = String::from_utf8_lossy(&rules).into_owned();
     if rules.lines().any(|rule| rule.starts_with("-A CNI-HOSTPORT-DNAT")) {
         return;
     }
     for rule in rules.lines().filter(|rule| rule.starts_with("-A ")) {
-        let jumps = PORTMAP_CHAINS.iter().any(|chain| rule.contains(&format!("-j {chain}")));
-        if jumps {
-            let words = split_rule(rule);
-            let mut arguments = vec!["-D"];
-            arguments.extend(words.iter().skip(1).map(String::as_str));
-            report(iptables(&arguments).await);
+        if PORTMAP_CHAINS.iter().any(|chain| rule.contains(&format!("-j {chain}"))) {
+            delete(rule).await;
         }
     }
     for chain in PORTMAP_CHAINS.iter().filter(|chain| rules.contains(&format!("-N {chain}"))) {
@@ -98,18 +118,28 @@ async fn clean_up_chains() {
     }
 }
 
+/// Deletes a rule given as `-A …`.
+async fn delete(rule: &str) {
+    let words = split_rule(rule);
+    let mut arguments = vec!["-D"];
+    arguments.extend(words.iter().skip(1).map(String::as_str));
+    report(iptables(&arguments).await);
+}
+
 async fn iptables(arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let mut command = Command::new("iptables");
     command.args(["-w", "-t", "nat"]).args(arguments);
     crate::command::run(command).await
 }
 
-/// Splits a rule as `iptables -S` prints it: words, with quotes around comments.
+/// Splits a rule as `iptables -S` prints it: words, with quotes around comments and backslashes before quotes in them.
 fn split_rule(rule: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
-    for c in rule.chars() {
+    let mut chars = rule.chars();
+    while let Some(c) = chars.next() {
         match c {
+            '\\' => words.last_mut().into_iter().for_each(|word| word.extend(chars.next())),
             '"' => quoted = !quoted,
             ' ' if !quoted => words.push(String::new()),
             c => words.last_mut().into_iter().for_each(|word| word.push(c)),
@@ -121,5 +151,19 @@ fn split_rule(rule: &str) -> Vec<String> {
 fn report<T>(result: Result<T, Error>) {
     if let Err(error) = result {
         tracing::debug!(%error, "nothing to clean up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_split_as_iptables_prints_them() {
+        let rule = r#"-A POSTROUTING -s 10.88.5.2/32 -m comment --comment "name: \"edgeward-ew-5943f175\" id: \"26e3\"" -j CNI-f0"#;
+        let words = split_rule(rule);
+        assert_eq!(words[..4], ["-A", "POSTROUTING", "-s", "10.88.5.2/32"]);
+        assert_eq!(words[7], r#"name: "edgeward-ew-5943f175" id: "26e3""#);
+        assert_eq!(words.last().map(String::as_str), Some("CNI-f0"));
     }
 }

@@ -96,10 +96,15 @@ async fn containers_end_and_are_started_again() {
     };
     node.api.apply(with_policy("once", "Never", "exit 0"));
     node.api.apply(with_policy("fails", "Never", "exit 1"));
-    node.api.apply(with_policy("again", "OnFailure", "test -e /dev/shm/x || exit 0"));
+    // The host folder outlives the container: the second run sees what the first left.
+    let mark = node.path().join("mark");
+    let mut again = with_policy("again", "OnFailure", "test -e /mark/x && exit 0; echo > /mark/x; exit 1");
+    common::mount_host_path(&mut again, "/mark", &mark);
+    node.api.apply(again);
     node.wait_for("once", "Succeeded", |s| s.phase.as_deref() == Some("Succeeded")).await;
     node.wait_for("fails", "Failed", |s| s.phase.as_deref() == Some("Failed")).await;
-    node.wait_for("again", "Succeeded", |s| s.phase.as_deref() == Some("Succeeded")).await;
+    let status = node.wait_for("again", "Succeeded", |s| s.phase.as_deref() == Some("Succeeded")).await;
+    assert_eq!(container(&status).restart_count, 1);
 
     // Init containers, one after the other, then the containers; a side car beside them.
     let spec = json!({

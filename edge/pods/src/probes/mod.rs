@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 pub(crate) use check::{Target, check};
 use runner::{Kind, Runner};
 
+use crate::context::Context;
 use crate::cri::Cri;
 use crate::status::Probed;
 use crate::worker::ContainerView;
@@ -63,28 +64,32 @@ impl Probes {
         Self { cri, tasks, wake, watched: HashMap::new() }
     }
 
-    /// Begins to probe a running container, if it has probes and is not probed yet.
+    /// Begins to probe a running container, if it is not probed yet. `before`: what was last known of it, when an agent
+    /// before us probed it.
     pub(crate) fn watch(
         &mut self,
-        context: &Arc<crate::context::Context>,
+        context: &Arc<Context>,
         pod: &Arc<Pod>,
         container: &Container,
         running: &ContainerView,
         pod_ips: &[String],
+        before: Option<Probed>,
     ) {
         let id = &running.status.id;
         if self.watched.contains_key(id) {
             return;
         }
-        self.forget_other_instances(&container.name, id);
         let probes = [
             (Kind::Startup, &container.startup_probe),
             (Kind::Readiness, &container.readiness_probe),
             (Kind::Liveness, &container.liveness_probe),
         ];
-        let has = |probe: &Option<_>| probe.is_some();
-        let state =
-            State { started: !has(&container.startup_probe), ready: !has(&container.readiness_probe), verdict: None };
+        let before = before.unwrap_or(Probed { started: false, ready: false });
+        let state = State {
+            started: container.startup_probe.is_none() || before.started,
+            ready: container.readiness_probe.is_none() || before.ready,
+            verdict: None,
+        };
         let board = Arc::new(Board { state: Mutex::new(state), wake: self.wake.clone() });
         let tasks = self.tasks.child(container.name.clone());
         for (kind, probe) in probes {
@@ -96,6 +101,13 @@ impl Probes {
         let seconds = own.filter_map(|probe| probe.termination_grace_period_seconds).next();
         let grace_period = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         self.watched.insert(id.clone(), Watched { tasks, board, grace_period });
+    }
+
+    /// Ends the probing of containers that do not run any more.
+    pub(crate) fn keep(&mut self, runs: impl Fn(&str) -> bool) {
+        for (_, watched) in self.watched.extract_if(|id, _| !runs(id)) {
+            watched.tasks.token().cancel();
+        }
     }
 
     /// What is known of each probed container, by id.
@@ -120,17 +132,6 @@ impl Probes {
     /// Ends all probing.
     pub(crate) fn stop_all(&mut self) {
         self.watched.drain().for_each(|(_, watched)| watched.tasks.token().cancel());
-    }
-
-    fn forget_other_instances(&mut self, name: &str, id: &str) {
-        let suffix = format!("/{name}");
-        self.watched.retain(|known, watched| {
-            let keep = known == id || !watched.tasks.name().ends_with(&suffix);
-            if !keep {
-                watched.tasks.token().cancel();
-            }
-            keep
-        });
     }
 }
 

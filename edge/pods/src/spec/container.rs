@@ -10,7 +10,7 @@ use super::mounts::{HostFiles, MadeMount, mounts};
 use super::{labels, sandbox, security};
 use crate::cri::v1;
 use crate::references::References;
-use crate::{Options, resources};
+use crate::{Options, pod, resources};
 
 /// Everything a container is made from.
 pub(crate) struct ContainerInput<'a> {
@@ -42,7 +42,7 @@ pub(crate) fn container_config(input: &ContainerInput<'_>) -> Result<v1::Contain
         envs: envs.collect(),
         mounts: mounts(container, input.volumes, &input.host_files, &variables)?,
         labels: container_labels(options, pod, container),
-        annotations: annotations(container, input.restart_count),
+        annotations: annotations(pod, container, input.restart_count),
         log_path: format!("{}/{}.log", container.name, input.restart_count),
         stdin: container.stdin == Some(true),
         stdin_once: container.stdin_once == Some(true),
@@ -67,7 +67,7 @@ fn container_labels(options: &Options, pod: &Pod, container: &Container) -> Hash
     marks
 }
 
-fn annotations(container: &Container, restart_count: u32) -> HashMap<String, String> {
+fn annotations(pod: &Pod, container: &Container, restart_count: u32) -> HashMap<String, String> {
     let termination_path = container.termination_message_path.clone().unwrap_or_default();
     let policy = container.termination_message_policy.clone().unwrap_or_else(|| "File".to_owned());
     let pairs = [
@@ -75,6 +75,8 @@ fn annotations(container: &Container, restart_count: u32) -> HashMap<String, Str
         (labels::RESTART_COUNT, restart_count.to_string()),
         (labels::TERMINATION_PATH, termination_path),
         (labels::TERMINATION_POLICY, policy),
+        // For an agent that finds the container and no longer has its pod.
+        (labels::GRACE_PERIOD, pod::spec(pod).termination_grace_period_seconds.unwrap_or(30).to_string()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -102,7 +104,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pod;
 
     fn config(container: serde_json::Value) -> Result<v1::ContainerConfig, String> {
         let pod = json!({ "metadata": { "name": "p", "namespace": "n", "uid": "u" }, "spec": {

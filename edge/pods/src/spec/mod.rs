@@ -23,6 +23,7 @@ pub(crate) mod labels {
     pub(crate) const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
     pub(crate) const TERMINATION_PATH: &str = "io.kubernetes.container.terminationMessagePath";
     pub(crate) const TERMINATION_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+    pub(crate) const GRACE_PERIOD: &str = "io.kubernetes.pod.terminationGracePeriod";
     /// Ours: which node's agent made it, so that several agents can share one containerd.
     pub(crate) const NODE: &str = "edgeward.io/node";
 }

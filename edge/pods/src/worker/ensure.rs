@@ -13,7 +13,7 @@ use crate::events::EventKind;
 use crate::probes::Verdict;
 use crate::references::References;
 use crate::spec::{sandbox_config, spec_hash};
-use crate::status::{Failure, Waiting};
+use crate::status::{Failure, Probed, Waiting};
 use crate::{Error, cgroups, files, logs, pod, volumes};
 
 /// A volume, ConfigMap or token that is missing is looked for again after this long, if no change announces it.
@@ -30,6 +30,7 @@ impl Worker {
     /// Brings the pod one round nearer to running, and writes its status.
     pub(super) async fn ensure(&mut self, pod: &Pod) -> Result<(), Error> {
         let mut view = self.view().await?;
+        self.watch_probes(pod, &view);
         self.check_admission(pod, &view).await?;
         self.check_deadline(pod);
         self.publish(pod, &view).await?;
@@ -42,7 +43,23 @@ impl Worker {
         self.run_containers(pod, &view, &sandbox_id, surroundings).await?;
         let view = self.view().await?;
         self.forget_dead(&view).await?;
+        self.watch_probes(pod, &view);
         self.publish(pod, &view).await
+    }
+
+    /// Probes what runs, before its status is written: without a result a container with a readiness probe is not ready.
+    /// One that was ready when an agent before us ended stays so until its probe says otherwise.
+    fn watch_probes(&mut self, pod: &Pod, view: &View) {
+        let document = self.desired.borrow().pod.clone();
+        self.probes.keep(|id| view.all().any(|(_, instance)| instance.is_running() && instance.status.id == id));
+        for container in pod::all_containers(pod) {
+            let Some(running) = view.latest(&container.name).filter(|latest| latest.is_running()) else { continue };
+            let lists = [&self.status.container_statuses, &self.status.init_container_statuses];
+            let id = format!("containerd://{}", running.status.id);
+            let before = lists.into_iter().flatten().flatten().find(|status| status.container_id.as_ref() == Some(&id));
+            let before = before.map(|status| Probed { started: status.started == Some(true), ready: status.ready });
+            self.probes.watch(&self.context, &document, container, running, &self.addresses.1, before);
+        }
     }
 
     async fn check_admission(&mut self, pod: &Pod, view: &View) -> Result<(), Error> {
@@ -223,8 +240,6 @@ impl Worker {
                 return Ok(Step::Wait);
             }
             self.waiting.remove(&container.name);
-            let document = self.desired.borrow().pod.clone();
-            self.probes.watch(&self.context, &document, container, running, &self.addresses.1);
             let started = self.probes.results().get(&running.status.id).is_none_or(|probed| probed.started);
             return Ok(if started { Step::Done } else { Step::Wait });
         }

@@ -14,7 +14,7 @@ use crate::{Error, PodKey, cgroups, files, logs, pod, volumes};
 /// How the rest of a pod is removed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
-    /// Time containers get.
+    /// Most time containers get.
     pub(crate) grace: Duration,
 }
 
@@ -127,7 +127,10 @@ pub(crate) async fn remove_pod(
         }
     };
     let running = view.all().filter(|(_, instance)| instance.is_running());
-    let stops = running.map(|(_, instance)| context.cri.stop_container(&instance.status.id, ending.grace));
+    let stops = running.map(|(_, instance)| async move {
+        let grace = instance.grace_period().min(ending.grace);
+        context.cri.stop_container(&instance.status.id, grace).await
+    });
     join_all(stops).await.into_iter().collect::<Result<(), Error>>()?;
     for sandbox in &view.sandboxes {
         context.cri.stop_sandbox(&sandbox.id).await?;

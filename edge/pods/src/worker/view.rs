@@ -93,6 +93,12 @@ impl ContainerView {
         self.status.state() == v1::ContainerState::ContainerExited
     }
 
+    /// The time its pod's document gave it to end.
+    pub(crate) fn grace_period(&self) -> Duration {
+        let noted = self.status.annotations.get(labels::GRACE_PERIOD).and_then(|seconds| seconds.parse().ok());
+        Duration::from_secs(noted.unwrap_or(30))
+    }
+
     /// Restarts before this instance.
     pub(crate) fn restart_count(&self) -> u32 {
         let noted = self.status.annotations.get(labels::RESTART_COUNT).and_then(|count| count.parse().ok());

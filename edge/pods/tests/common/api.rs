@@ -44,6 +44,14 @@ impl MemoryApi {
         state.send(&Change::Pod(Arc::new(pod)));
     }
 
+    /// Creates a pod as an earlier service left it.
+    pub fn apply_with_status(&self, pod: Pod, status: Option<PodStatus>) {
+        if let (Some(status), Some(name)) = (status, &pod.metadata.name) {
+            self.state.lock().statuses.insert(name.clone(), status);
+        }
+        self.apply(pod);
+    }
+
     /// Asks for graceful deletion.
     pub fn delete(&self, name: &str, grace_seconds: i64) {
         use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -34,7 +34,7 @@ pub struct TestNode {
     pub api: Arc<MemoryApi>,
     pub options: Options,
     pub handle: Handle,
-    tasks: Tasks,
+    pub tasks: Tasks,
     folder: tempfile::TempDir,
 }
 
@@ -174,6 +174,31 @@ impl TestNode {
     }
 }
 
+/// After a failed test: ends what the test left, so that the next one starts on a clean machine.
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let path = self.folder.path().to_str().unwrap().to_owned();
+        let kill = |pid: &str| {
+            let _ = std::process::Command::new("kill").args(["-9", pid]).status();
+        };
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&path) {
+                kill(entry.file_name().to_str().unwrap());
+            }
+        }
+        let _ = std::process::Command::new("ip").args(["link", "delete", &self.options.network.bridge]).status();
+        let cgroup = Path::new("/sys/fs/cgroup/pids").join(self.options.cgroup_root.trim_start_matches('/'));
+        let found = std::process::Command::new("find").arg(cgroup).args(["-name", "cgroup.procs"]).output().unwrap();
+        for file in String::from_utf8_lossy(&found.stdout).lines() {
+            std::fs::read_to_string(file).unwrap_or_default().lines().for_each(kill);
+        }
+    }
+}
+
 /// Whether the Ready condition holds.
 pub fn is_ready(status: &PodStatus) -> bool {
     status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
@@ -202,6 +227,15 @@ pub fn script(name: &str, text: &str) -> Pod {
             "containers": [{ "name": "main", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["/bin/sh", "-c", text] }],
         }),
     )
+}
+
+/// Mounts a host path without a type into the pod's first container.
+pub fn mount_host_path(pod: &mut Pod, at: &str, path: &Path) {
+    let spec = pod.spec.as_mut().unwrap();
+    let volume = json!({ "name": "host", "hostPath": { "path": path } });
+    spec.volumes.get_or_insert_default().push(serde_json::from_value(volume).unwrap());
+    let mount = json!({ "name": "host", "mountPath": at });
+    spec.containers[0].volume_mounts.get_or_insert_default().push(serde_json::from_value(mount).unwrap());
 }
 
 /// An image with busybox and its usual names.
