@@ -26,6 +26,7 @@ mod sink_task;
 mod snapshot;
 mod source;
 mod stream;
+pub mod trial;
 mod watermark;
 mod window;
 

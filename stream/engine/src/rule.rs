@@ -86,7 +86,7 @@ impl RuleTask {
 }
 
 /// The filter of a statement as the stream runs it.
-fn stream_filter(program: &Arc<crate::plan::Program>, context: &Context) -> Option<Filter> {
+pub(crate) fn stream_filter(program: &Arc<crate::plan::Program>, context: &Context) -> Option<Filter> {
     program.filter.as_ref()?;
     let (program, context) = (program.clone(), context.clone());
     Some(Box::new(move |row: &Row| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use edgeward_functions::{Engine, Function, Run, Value, lookup};
 use edgeward_sql::ast::{BinaryOp, Call, Column, Expr as Syntax, SetOperand};
 
-use super::{Case, Expr, Set, WindowBound};
+use super::{Case, Expr, Set, WindowBound, has_aggregate};
 use crate::{EngineError, StreamDef};
 
 /// One stream or table of the FROM clause.
@@ -53,8 +53,8 @@ pub(crate) struct Compiler<'a> {
     cell_count: usize,
     /// Aliases whose expression is being compiled.
     open: Vec<String>,
-    /// Inside an aggregate's arguments.
-    in_aggregate: bool,
+    /// The aggregate whose arguments are being compiled.
+    in_aggregate: Option<&'static str>,
 }
 
 type Result<T> = std::result::Result<T, EngineError>;
@@ -65,7 +65,7 @@ fn plan_error<T>(text: impl Into<String>) -> Result<T> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(scope: &'a Scope, slot: &'a mut dyn FnMut(usize, &str) -> usize) -> Compiler<'a> {
-        Compiler { scope, slot, aggregates: Vec::new(), analytic: Vec::new(), cells: HashMap::new(), cell_count: 0, open: Vec::new(), in_aggregate: false }
+        Compiler { scope, slot, aggregates: Vec::new(), analytic: Vec::new(), cells: HashMap::new(), cell_count: 0, open: Vec::new(), in_aggregate: None }
     }
 
     /// Forgets compiled aliases: what comes next sees other aggregates.
@@ -107,7 +107,7 @@ impl<'a> Compiler<'a> {
             }
         };
         // Inside an aggregate the same alias would see other rows; it is compiled anew there.
-        if !self.in_aggregate {
+        if self.in_aggregate.is_none() {
             self.cells.insert(alias.to_string(), cell.clone());
         }
         Ok(cell)
@@ -194,7 +194,9 @@ impl<'a> Compiler<'a> {
 
     fn unqualified(&mut self, name: &str) -> Result<Expr> {
         let own = self.open.last().is_some_and(|open| open == name);
-        if !own && let Some(syntax) = self.scope.aliases.get(name) {
+        // `SELECT avg(t) AS t, max(t) …`: an aggregate cannot take an aggregate, so there the alias means the column too.
+        let usable = |syntax: &Syntax| self.in_aggregate.is_none() || !has_aggregate(syntax, &self.scope.aliases);
+        if !own && let Some(syntax) = self.scope.aliases.get(name).filter(|syntax| usable(syntax)) {
             let syntax = syntax.clone();
             return self.aliased(name, &syntax);
         }
@@ -229,16 +231,16 @@ impl<'a> Compiler<'a> {
     }
 
     fn aggregate(&mut self, call: &Call, function: &'static Function) -> Result<Expr> {
-        if self.in_aggregate {
-            return plan_error(format!("invalid argument for func {}: aggregate argument is not allowed", function.name));
+        if let Some(outer) = self.in_aggregate {
+            return plan_error(format!("invalid argument for func {outer}: aggregate argument is not allowed"));
         }
         if let Some(known) = self.aggregates.iter().position(|known| known.syntax == *call) {
             return Ok(Expr::Aggregate(known));
         }
-        self.in_aggregate = true;
+        self.in_aggregate = Some(function.name);
         let args = self.list(&call.args);
         let filter = self.option(call.filter.as_ref());
-        self.in_aggregate = false;
+        self.in_aggregate = None;
         let (mut args, filter) = (args?, filter?);
         match function.name {
             // `count(*)` counts rows: no need to build them.

@@ -3,6 +3,7 @@
 mod access;
 mod compile;
 mod eval;
+mod walk;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use edgeward_functions::{Context, Function, Value};
 use edgeward_sql::ast::BinaryOp;
 
 pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Scope, ScopeInput};
+pub(crate) use walk::has_aggregate;
 
 use crate::Row;
 

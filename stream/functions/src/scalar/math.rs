@@ -1,9 +1,10 @@
 //! The 33 mathematical functions.
 
-use super::super::registry::Type::{Any, Int, Number, Str};
+use super::{int, number};
 use crate::Value;
 use crate::error::{Error, Result};
 use crate::format::GoText;
+use crate::registry::Type::{Any, Int, Number, Str};
 use crate::registry::{Args, Context, Function};
 
 /// A function of one number that is a float whatever it gets.
@@ -56,21 +57,6 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(Value::Float(if truncated.is_finite() { truncated } else { number(args, 0)? }))
     }),
 ];
-
-/// A number argument as a float.
-pub(super) fn number(args: &Args<'_>, index: usize) -> Result<f64> {
-    let value = &*args[index];
-    value.as_f64().ok_or_else(|| Error::call(format!("only float64 & int type are supported, found {}({})", value.type_name(), GoText(value))))
-}
-
-/// An integer argument; a whole float is taken too.
-pub(super) fn int(args: &Args<'_>, index: usize) -> Result<i64> {
-    match &*args[index] {
-        Value::Int(int) => Ok(*int),
-        Value::Float(float) if float.fract() == 0.0 && float.abs() < 9.3e18 => Ok(*float as i64),
-        value => Err(Error::call(format!("Expect int type for parameter {} but found {}({})", index + 1, value.type_name(), GoText(value)))),
-    }
-}
 
 /// NaN, as outside a function's domain, is nil.
 fn real(float: f64) -> Value {

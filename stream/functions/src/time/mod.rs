@@ -1,12 +1,15 @@
 //! Instants from and to text: eKuiper's format letters and the many forms it reads without being told.
 
+mod duration;
 mod guess;
 mod pattern;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use duration::go_duration;
 pub use guess::guess;
+pub(crate) use pattern::{day_name, month_name};
 pub use pattern::{format, parse_with};
 
 use crate::error::{Error, Result};

@@ -1,0 +1,27 @@
+//! Runs the SQL cases under `tests/cases`: each file holds a list of cases in the format of `edgeward rule test`.
+
+use std::path::Path;
+
+use edgeward_engine::trial::Case;
+
+#[test]
+fn every_case_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (mut count, mut failures) = (0, Vec::new());
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let cases: Vec<Case> = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for (index, case) in cases.iter().enumerate() {
+            count += 1;
+            let name = format!("{} #{index} {}", file.file_name().unwrap().to_string_lossy(), case.name);
+            match case.run() {
+                Ok(outcome) => failures.extend(outcome.mismatch.map(|mismatch| format!("{name}: {mismatch}"))),
+                Err(error) => failures.push(format!("{name}: {error}")),
+            }
+        }
+    }
+    assert!(files.len() >= 6 && count >= 60, "only {count} cases in {} files were found", files.len());
+    assert!(failures.is_empty(), "{} of {count} cases fail\n{}", failures.len(), failures.join("\n\n"));
+}
