@@ -54,16 +54,23 @@ pub(crate) fn wishes_in_status(device: &DynamicObject) -> bool {
     device.data.pointer("/spec/properties").is_none()
 }
 
-/// The properties the device lists, in order, each once. `None`: it lists none at all, then its model counts.
+/// The properties the device lists, in order, each once. `None`: a v1alpha2 device without visitors, then its model and
+/// its wishes count.
 pub(crate) fn listed(device: &DynamicObject) -> Option<Vec<&str>> {
-    let lists: &[(&str, &str)] = if wishes_in_status(device) {
-        &[("/spec/propertyVisitors", "propertyName"), ("/spec/data/dataProperties", "propertyName")]
-    } else {
-        &[("/spec/properties", "name")]
-    };
-    let names = names_of(&device.data, lists);
-    (!names.is_empty() || !wishes_in_status(device)).then_some(names)
+    if !wishes_in_status(device) {
+        return Some(names_of(&device.data, &[("/spec/properties", "name")]));
+    }
+    let visited = [("/spec/propertyVisitors", "propertyName"), ("/spec/data/dataProperties", "propertyName")];
+    let has_any = visited.iter().any(|(path, _)| !list(&device.data, path).is_empty());
+    has_any.then(|| names_of(&device.data, &[visited[0], visited[1], TWINS]))
 }
+
+/// The properties of `status.twins`.
+pub(crate) fn twin_names(device: &DynamicObject) -> Vec<&str> {
+    names_of(&device.data, &[TWINS])
+}
+
+const TWINS: (&str, &str) = ("/status/twins", "propertyName");
 
 /// The properties a model defines.
 pub(crate) fn defined(model: &DynamicObject) -> Vec<&str> {

@@ -136,8 +136,8 @@ impl Shared {
         }
         let model = document::model(device).and_then(|model| self.context.models.get(&model));
         model.map_or(0, |model| {
-            let defined = document::defined(&model);
-            update.retain(|name| defined.contains(&name))
+            let (defined, wished) = (document::defined(&model), document::twin_names(device));
+            update.retain(|name| defined.contains(&name) || wished.contains(&name))
         })
     }
 }

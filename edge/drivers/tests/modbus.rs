@@ -208,6 +208,57 @@ async fn a_slave_that_is_not_there_comes_later() {
 }
 
 #[tokio::test]
+async fn a_slave_that_lost_its_memory_gets_its_wish_again() {
+    let mut node = Node::start().await;
+    node.twin.apply_model(&model()).await.unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let modbus = ModbusOptions { listen: address, units: 1..=1 };
+    let options = Options { modbus: Some(modbus), ..Options::default() };
+    let power = node.tasks.child("first");
+    let _first = Simulation::start(options.clone(), &power).await.unwrap();
+    let device = slave("m", address, 1, &[wish(property("setpoint", "HoldingRegister", 0, 1), "33")]);
+    node.twin.apply_device(&device).await.unwrap();
+    node.until_value("m", "setpoint", "33").await;
+    assert!(power.shutdown(std::time::Duration::from_secs(5)).await);
+    node.until_state("m", DeviceState::Offline).await;
+    // It begins with its own set point, 20.
+    let again = Simulation::start(options, &node.tasks).await.unwrap();
+    node.until_state("m", DeviceState::Online).await;
+    let mut raw = tokio_modbus::client::tcp::connect_slave(address, tokio_modbus::Slave(1)).await.unwrap();
+    let asked = again.counts().totals().answered;
+    while tokio_modbus::prelude::Reader::read_holding_registers(&mut raw, 0, 1).await.unwrap().unwrap() != [33] {
+        let now = again.counts().totals().answered;
+        assert!(now < asked + 10_000, "the wish was not written again");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn v1alpha2_devices_work_alike() {
+    let mut node = Node::start().await;
+    let (_simulation, address) = slaves(&node.tasks).await;
+    let model = json!({"apiVersion": "devices.kubeedge.io/v1alpha2", "kind": "DeviceModel",
+        "metadata": {"name": "model", "namespace": "default"}, "spec": {"properties": [
+            {"name": "setpoint", "type": {"int": {"accessMode": "ReadWrite", "minimum": 0, "maximum": 100}}},
+            {"name": "mode", "type": {"string": {"accessMode": "ReadWrite"}}}]}});
+    let device = json!({"apiVersion": "devices.kubeedge.io/v1alpha2", "kind": "Device",
+        "metadata": {"name": "m", "namespace": "default"},
+        "spec": {"deviceModelRef": {"name": "model"},
+            "protocol": {"modbus": {"slaveID": 4},
+                "common": {"tcp": {"ip": address.ip().to_string(), "port": address.port()}}},
+            "propertyVisitors": [{"propertyName": "setpoint", "collectCycle": 20_000_000,
+                "modbus": {"register": "HoldingRegister", "offset": 0, "limit": 1, "scale": 1}}]},
+        "status": {"twins": [{"propertyName": "setpoint", "desired": {"value": "77", "metadata": {}}},
+            {"propertyName": "mode", "desired": {"value": "eco", "metadata": {}}}]}});
+    let object = |value| edgeward_objects::Object::from_value(value).unwrap();
+    // The device comes first: it waits for its model.
+    node.twin.apply_device(&object(device)).await.unwrap();
+    node.twin.apply_model(&object(model)).await.unwrap();
+    node.until_value("m", "setpoint", "77").await;
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn documents_nobody_can_drive_are_unhealthy() {
     let mut node = Node::start().await;
     node.twin.apply_model(&model()).await.unwrap();

@@ -92,6 +92,18 @@ impl DeviceEntry {
         property.is_none_or(|property| property.report_to_cloud)
     }
 
+    /// The cloud dropped reports of properties the document did not list: those it lists now are told again.
+    fn tell_newly_listed(&mut self, document: &Device, effects: &mut Effects) {
+        let Some(before) = &self.document else { return };
+        let was_listed = |name: &str| before.properties.iter().any(|property| &*property.name == name);
+        for property in document.properties.iter().filter(|property| !was_listed(&property.name)) {
+            if let Some(entry) = self.twins.get_mut(&property.name).filter(|_| property.report_to_cloud) {
+                entry.revision += 1;
+                effects.twins.insert((self.id.clone(), property.name.clone()));
+            }
+        }
+    }
+
     fn member(&self) -> MemberOut<'_> {
         MemberOut {
             id: self.id.as_str(),
@@ -335,6 +347,7 @@ impl State {
         let id = document.id.clone();
         self.add(&id, &document.description, now, effects);
         if let Some(device) = self.devices.get_mut(&id) {
+            device.tell_newly_listed(&document, effects);
             device.document = Some(Arc::new(document));
         }
         self.apply_desired(&id, now, effects);

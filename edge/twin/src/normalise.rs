@@ -107,7 +107,7 @@ fn mention(properties: &mut Vec<Property>, name: Arc<str>) -> &mut Property {
     &mut properties[at]
 }
 
-/// The one protocol member of a visitor, with `customizedValues` folded in.
+/// The one protocol member of a visitor, with `customizedValues` folded in; null when there is none.
 fn alpha_visitor(visitor: &Value) -> Value {
     let mut merged = Map::new();
     for member in ["modbus", "opcua", "bluetooth"] {
@@ -115,7 +115,7 @@ fn alpha_visitor(visitor: &Value) -> Value {
     }
     fold(&mut merged, visitor.pointer("/customizedProtocol/configData"));
     fold(&mut merged, visitor.get("customizedValues"));
-    Value::Object(merged)
+    if merged.is_empty() { Value::Null } else { Value::Object(merged) }
 }
 
 /// An empty desired value means none: the v1alpha2 schema requires the field, so people leave it empty.

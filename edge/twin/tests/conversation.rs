@@ -134,6 +134,20 @@ async fn the_newest_value_crosses_once() {
 }
 
 #[tokio::test]
+async fn a_property_that_is_listed_later_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::start(folder.path()).await;
+    node.twin.apply_device(&device("d", json!([]))).await.unwrap();
+    node.twin.report_value(&DeviceId::new("default", "d"), "temperature", "5".to_owned()).await.unwrap();
+    // The cloud confirms, though it knows no such property.
+    let first = node.uplink.next().await.unwrap();
+    node.uplink.confirm(first.id).await.unwrap();
+    node.twin.apply_device(&device("d", json!([{"name": "temperature"}]))).await.unwrap();
+    assert_eq!(content(&node.uplink.next().await.unwrap())["twin"]["temperature"]["actual"]["value"], "5");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn many_updates_share_transactions_and_none_is_lost() {
     const DEVICES: usize = 100;
     const ROUNDS: usize = 20;

@@ -172,6 +172,9 @@ impl Bus {
     async fn tell(&mut self, id: &DeviceId, state: DeviceState, reason: &str) {
         let Some(slave) = self.slaves.get_mut(id).filter(|slave| slave.state != Some(state)) else { return };
         slave.state = Some(state);
+        if state == DeviceState::Offline {
+            slave.was_away();
+        }
         let (host, port) = (self.address.host.as_str(), self.address.port);
         match state {
             DeviceState::Online => tracing::info!(device = %id, host, port, "modbus slave online"),

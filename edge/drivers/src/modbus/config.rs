@@ -96,7 +96,9 @@ impl SlaveConfig {
             .ok_or("protocol.configData.ip is missing; give the slave's address")?;
         let port = within(config, "port", 1..=u16::MAX)?.unwrap_or(502);
         let unit = within(config, "slaveID", 0..=255)?.unwrap_or(1);
-        let points = instance.properties.iter().map(Point::parse).collect::<Result<Vec<_>, _>>()?;
+        // A property without a visitor is not the slave's: v1alpha2 twins may name more than there are registers.
+        let visited = instance.properties.iter().filter(|property| property.visitor.is_object());
+        let points = visited.map(Point::parse).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             address: Address { host, port },
             unit: u8::try_from(unit).unwrap_or(u8::MAX),

@@ -114,6 +114,11 @@ impl Slave {
     pub(crate) fn failed(&mut self) {
         self.not_before = Some(Instant::now() + self.backoff.next_delay());
     }
+
+    /// It was away and may have lost what was written to it: when it is back, desired values are looked at again.
+    pub(crate) fn was_away(&mut self) {
+        self.applied.fill(None);
+    }
 }
 
 fn rounds(points: &[Point]) -> Vec<Round> {
