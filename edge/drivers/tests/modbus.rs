@@ -1,5 +1,7 @@
 //! The Modbus driver against real sockets: simulated slaves, and servers that misbehave.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a failed unwrap is a failed test
+
 mod common;
 
 use std::net::SocketAddr;

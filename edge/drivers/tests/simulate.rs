@@ -1,5 +1,7 @@
 //! Simulated MQTT devices on a real broker and twin.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a failed unwrap is a failed test
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! Twin conversations over a real broker, and what survives a restart.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a failed unwrap is a failed test
+
 mod common;
 
 use std::sync::Arc;

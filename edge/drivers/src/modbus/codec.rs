@@ -290,11 +290,11 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(point in any_point(), registers in prop::collection::vec(any::<u16>(), 5)) {
             let registers = &registers[..usize::from(point.limit)];
-            if let Ok(reading) = decode_registers(&point, registers) {
-                if let Ok(written) = encode_registers(&point, &reading.to_text()) {
-                    let again = decode_registers(&point, &written).unwrap();
-                    prop_assert_eq!(again.to_text(), reading.to_text());
-                }
+            if let Ok(reading) = decode_registers(&point, registers)
+                && let Ok(written) = encode_registers(&point, &reading.to_text())
+            {
+                let again = decode_registers(&point, &written).unwrap();
+                prop_assert_eq!(again.to_text(), reading.to_text());
             }
         }
 
