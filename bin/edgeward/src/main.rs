@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod kubeconfig;
 mod logging;
+mod logs;
 mod node;
 mod output;
 mod pause;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use edgeward_fleet::Fleet;
 use edgeward_hub::{HandlerError, Handlers, TelemetrySink};
 use edgeward_pki::Authority;
 use edgeward_pki::tls::{ClientAuth, Versions, server_config};
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::ServerOptions;
 use crate::kubeconfig;
+use crate::logs::NodeLogs;
 
 /// The folder of CA, keys and certificates in a server's data folder.
 pub(crate) fn pki_folder(data_dir: &Path) -> PathBuf {
@@ -63,7 +65,8 @@ pub(crate) fn kubeconfig_file(options: &ServerOptions) -> PathBuf {
 pub(crate) async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Cloud> {
     let lock = claim(&options.data_dir)?;
     let authority = Arc::new(Authority::open(&pki_folder(&options.data_dir))?);
-    let api = api(options, tasks).await?;
+    let logs = Arc::new(NodeLogs::default());
+    let api = api(options, logs.clone(), tasks).await?;
     let url = serve_api(options, &authority, &api, tasks).await?;
     let client = kube::Client::new(api.local_service(Identity::admin()), "default");
     let workloads = edgeward_workloads::Options {
@@ -73,7 +76,7 @@ pub(crate) async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Res
     };
     edgeward_workloads::start(client.clone(), workloads, tasks);
     edgeward_pools::start(client.clone(), tasks);
-    serve_nodes(options, &authority, client, tasks).await?;
+    logs.connect(serve_nodes(options, &authority, client, tasks).await?);
     Ok(Cloud { url, authority, _lock: lock })
 }
 
@@ -95,7 +98,7 @@ fn claim(folder: &Path) -> anyhow::Result<nix::fcntl::Flock<std::fs::File>> {
     }
 }
 
-async fn api(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<ApiServer> {
+async fn api(options: &ServerOptions, logs: Arc<NodeLogs>, tasks: &Tasks) -> anyhow::Result<ApiServer> {
     let store = SqliteStore::open(options.data_dir.join("state.db"), edgeward_store::Options::default())?;
     let service_network = options
         .service_cidr
@@ -103,6 +106,7 @@ async fn api(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<ApiServer
         .with_context(|| format!("--service-cidr {:?} is not a network such as 10.43.0.0/16", options.service_cidr))?;
     let settings = edgeward_server::Options {
         service_network,
+        node_proxy: Some(logs),
         token_key: Some(pki_folder(&options.data_dir).join("service-account.key")),
         ..edgeward_server::Options::default()
     };
@@ -168,10 +172,10 @@ async fn serve_nodes(
     authority: &Arc<Authority>,
     client: kube::Client,
     tasks: &Tasks,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<edgeward_hub::Handle> {
     let store = edgeward_ingest::Options { path: telemetry_file(&options.data_dir), ..Default::default() };
     let ingest = edgeward_ingest::Ingest::start(store, tasks)?;
-    let fleet = NoFleet;
+    let fleet = Fleet::start(client.clone(), edgeward_fleet::Options::default(), tasks);
     let settings = edgeward_hub::Options {
         enroll_listen: SocketAddr::new(options.hub_address, options.enroll_port),
         link_listen: SocketAddr::new(options.hub_address, options.link_port),
@@ -179,8 +183,7 @@ async fn serve_nodes(
         ..edgeward_hub::Options::default()
     };
     let handlers = Handlers { devices: Arc::new(fleet), telemetry: Arc::new(Readings(ingest)) };
-    edgeward_hub::Service::start(settings, tasks, client, authority.clone(), handlers).await?;
-    Ok(())
+    Ok(edgeward_hub::Service::start(settings, tasks, client, authority.clone(), handlers).await?)
 }
 
 /// Hands batches from the hub to the telemetry store.
@@ -189,27 +192,5 @@ struct Readings(edgeward_ingest::Handle);
 impl TelemetrySink for Readings {
     fn store<'a>(&'a self, node: &'a str, batch: Telemetry) -> BoxFuture<'a, Result<u64, HandlerError>> {
         Box::pin(async move { Ok(self.0.store(node, batch).await?) })
-    }
-}
-
-struct NoFleet;
-impl edgeward_hub::DeviceUplink for NoFleet {
-    fn twin_update<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
-        Box::pin(async { Ok(()) })
-    }
-    fn state_update<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
-        Box::pin(async { Ok(()) })
     }
 }
