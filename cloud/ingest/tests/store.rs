@@ -1,4 +1,5 @@
 //! The store as its users see it: exactly once, bounded, clear about failures.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap in a test is a failed test")]
 
 use std::time::Duration;
 

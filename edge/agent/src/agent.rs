@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use crate::devices::{self, Membership, TwinReports};
-use crate::link::{self, Link, LinkState, Served, SessionWork};
+use crate::link::{self, Link, LinkState, Logs, Served, SessionWork};
 use crate::node::{self, NodeKeeper, Readiness};
 use crate::outbox::{self, Outbox};
 use crate::pods::PodsApi;
@@ -74,6 +74,7 @@ pub struct Handle {
     outbox: Outbox,
     broker: broker::Handle,
     twin: TwinHandle,
+    node_api: Arc<dyn pods::NodeApi>,
     pods: Option<pods::Handle>,
     local_api: Option<SocketAddr>,
     link: Link,
@@ -100,8 +101,12 @@ impl Agent {
         let keeper = Arc::new(NodeKeeper::new(node.clone(), replica.clone(), readiness.subscribe()));
         keeper.prepare().await?;
         let link = Link::new(link);
+        let node_api = pods_api(&node.name, &replica, &link, tasks);
         let pods = match pods {
-            Some(options) => Some(start_pods(options, &node.name, &replica, &link, tasks).await?),
+            Some(options) => {
+                let started = pods::Pods::start(options, node_api.clone(), tasks).await;
+                Some(started.map_err(|error| part("pods", &error))?)
+            }
             None => None,
         };
         let local_api = match local_api {
@@ -113,31 +118,26 @@ impl Agent {
             replica: replica.clone(),
             outbox: Some(outbox.clone()),
             devices: Some(Arc::new(Membership(twin.clone()))),
+            logs: pods.clone().map(|pods| Arc::new(api::PodLogs(pods)) as Arc<dyn Logs>),
         };
         link.start(served, work, tasks);
         let node = node.name.as_str().into();
-        Ok(Handle { node, replica, outbox, broker, twin, pods, local_api, link, readiness })
+        Ok(Handle { node, replica, outbox, broker, twin, node_api, pods, local_api, link, readiness })
     }
 }
 
-async fn start_pods(
-    options: pods::Options,
-    node: &str,
-    replica: &Replica,
-    link: &Link,
-    tasks: &Tasks,
-) -> Result<pods::Handle, Error> {
+/// The replica as pods see it.
+fn pods_api(node: &str, replica: &Replica, link: &Link, tasks: &Tasks) -> Arc<dyn pods::NodeApi> {
     let (events, received) = mpsc::channel(events::QUEUE);
     tasks.spawn_until_cancelled("events", events::run(replica.clone(), node.to_owned(), received));
-    let api = PodsApi {
+    Arc::new(PodsApi {
         node: node.into(),
         replica: replica.clone(),
         link: link.clone(),
         events,
         tasks: tasks.child("pods-api"),
         asked: Arc::new(Mutex::new(HashSet::new())),
-    };
-    pods::Pods::start(options, Arc::new(api), tasks).await.map_err(|error| part("pods", &error))
+    })
 }
 
 impl Handle {
@@ -164,6 +164,11 @@ impl Handle {
     /// The devices.
     pub fn twin(&self) -> &TwinHandle {
         &self.twin
+    }
+
+    /// The cluster as this node's pods see it: desired pods, their status, ConfigMaps, Secrets, tokens, events.
+    pub fn node_api(&self) -> &Arc<dyn pods::NodeApi> {
+        &self.node_api
     }
 
     /// Containers, if this node runs any.

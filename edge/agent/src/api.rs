@@ -12,12 +12,14 @@ use edgeward_server::{
 };
 use edgeward_service::{Tasks, clock};
 use edgeward_twin::TwinHandle;
+use edgeward_wire::{LogRequest, StreamFailure};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::Error;
+use crate::link::{LogData, Logs};
 use crate::replica::kinds::{self, DEVICE};
 use crate::replica::{LocalView, Replica};
 
@@ -40,7 +42,7 @@ pub(crate) async fn start(
     let options = ServerOptions {
         read_only: Some(READ_ONLY.to_owned()),
         namespaces: Vec::new(),
-        node_proxy: pods.map(|pods| Arc::new(Logs(pods)) as Arc<dyn NodeProxy>),
+        node_proxy: pods.map(|pods| Arc::new(PodLogs(pods)) as Arc<dyn NodeProxy>),
         ..ServerOptions::default()
     };
     let failed = |error: edgeward_server::Error| Error::Part { part: "local API", reason: error.to_string() };
@@ -75,10 +77,10 @@ async fn install_kinds(replica: &Replica) -> Result<(), Error> {
     Ok(())
 }
 
-/// `kubectl logs` on the node itself.
-struct Logs(pods::Handle);
+/// Container logs, for `kubectl logs` at the local API and, through the link, at the cluster's.
+pub(crate) struct PodLogs(pub(crate) pods::Handle);
 
-impl NodeProxy for Logs {
+impl NodeProxy for PodLogs {
     fn logs(&self, request: LogOptions) -> BoxFuture<'_, Result<ByteStream, NodeProxyError>> {
         Box::pin(async move {
             let options = log_options(&request)?;
@@ -91,8 +93,30 @@ impl NodeProxy for Logs {
     }
 }
 
+impl Logs for PodLogs {
+    fn open(&self, request: LogRequest) -> BoxFuture<'_, Result<LogData, StreamFailure>> {
+        let LogRequest { namespace, pod, uid, container, follow, previous, timestamps, .. } = request;
+        let LogRequest { tail_lines, since_seconds, since_time, limit_bytes, .. } = request;
+        let node = String::new();
+        #[rustfmt::skip]
+        let request = LogOptions {
+            node, namespace, pod, uid, container, follow, previous, timestamps, tail_lines, since_seconds, since_time,
+            limit_bytes,
+        };
+        Box::pin(async move {
+            let log = self.logs(request).await.map_err(|error| match error {
+                NodeProxyError::NotFound(message) => StreamFailure { code: 404, message },
+                NodeProxyError::Bad(message) => StreamFailure { code: 400, message },
+                error => StreamFailure { code: 500, message: error.to_string() },
+            })?;
+            let failed = |error: edgeward_server::BodyError| StreamFailure { code: 500, message: error.to_string() };
+            Ok(Box::pin(log.map(move |piece| piece.map_err(failed))) as LogData)
+        })
+    }
+}
+
 /// The same wishes in the words of the pods.
-pub(crate) fn log_options(request: &LogOptions) -> Result<pods::LogOptions, NodeProxyError> {
+fn log_options(request: &LogOptions) -> Result<pods::LogOptions, NodeProxyError> {
     let since = match (&request.since_time, request.since_seconds) {
         (Some(time), _) => {
             let time: jiff::Timestamp =

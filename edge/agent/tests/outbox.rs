@@ -1,4 +1,10 @@
 //! The outbox as drivers, rules and the link see it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a failed unwrap in a test is a failed test"
+)]
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,10 @@
 //! What `append` answered survives kill -9.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a failed unwrap in a test is a failed test"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -1,4 +1,10 @@
 //! How many readings a second are kept on this machine. Run with `--ignored --nocapture` on a release build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a failed unwrap in a test is a failed test"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,11 @@
 //! Objects down and states up, over cuts and restarts.
 
 use edgeward_agent::link::LinkState;
+use edgeward_pods::{Change, PodKey};
 use edgeward_twin::DeviceId;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::{Event, PodStatus};
 use serde_json::{Value, json};
 
 use crate::lab::{Cloud, Mood, Node, eventually};
@@ -165,5 +169,89 @@ async fn both_sides_change_while_the_link_is_cut_and_agree_after_the_heal() {
         node.when("/api/v1/pods", |_, list| list["items"].as_array().is_some_and(Vec::is_empty)).await;
         node.stop().await;
     }
+    cloud.stop().await;
+}
+
+/// The next change about a pod of this name, in a few words.
+async fn next_of(changes: &mut BoxStream<'static, Change>, name: &str) -> String {
+    loop {
+        match changes.next().await.unwrap() {
+            Change::Pod(pod) if pod.metadata.name.as_deref() == Some(name) => {
+                let deleting = if pod.metadata.deletion_timestamp.is_some() { "deleting" } else { "wanted" };
+                return format!("{deleting} {}", pod.metadata.uid.clone().unwrap_or_default());
+            }
+            Change::PodGone(key) if key.name == name => return format!("gone {}", key.uid),
+            Change::Synced => return "synced".to_owned(),
+            _ => {}
+        }
+    }
+}
+
+fn status(phase: &str) -> PodStatus {
+    PodStatus { phase: Some(phase.to_owned()), ..PodStatus::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_lives_and_dies_across_a_cut() {
+    let cloud = Cloud::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(cloud.agent_options("edge-1", folder.path())).await;
+    node.online().await;
+    cloud.create(config_map("one")).await;
+    let uid = cloud.create(pod("p", "edge-1")).await.metadata.uid.unwrap();
+    let key = PodKey { namespace: "default".into(), name: "p".into(), uid: uid.clone() };
+    node.when("/api/v1/namespaces/default/pods/p", |status, _| status == 200).await;
+    let api = node.handle.node_api().clone();
+    let mut changes = api.watch();
+    assert_eq!(next_of(&mut changes, "p").await, format!("wanted {uid}"));
+    assert_eq!(next_of(&mut changes, "p").await, "synced");
+    api.update_status(&key, status("Running")).await.unwrap();
+    cloud.when("v1", "Pod", Some("default"), "p", |pod| pod["status"]["phase"] == "Running").await;
+    assert_eq!(api.config_map("default", "settings").await.unwrap().unwrap().data.as_ref().unwrap()["value"], "one");
+    assert!(api.config_map("default", "missing").await.unwrap().is_none());
+
+    // Cut off: the status is kept, survives a restart, and arrives as its newest value. So does an event.
+    cloud.wire.set(Mood::Blackhole);
+    node.link(|state| !state.is_online()).await;
+    for phase in ["Pending", "Failed", "Succeeded"] {
+        api.update_status(&key, status(phase)).await.unwrap();
+    }
+    let event = json!({
+        "metadata": {"name": "p.1", "namespace": "default"}, "reason": "Started", "message": "it did", "count": 1,
+        "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p", "uid": uid}, "type": "Normal",
+    });
+    api.record_event(serde_json::from_value::<Event>(event).unwrap());
+    node.when("/api/v1/namespaces/default/events/p.1", |status, _| status == 200).await;
+    // In the cloud the pod is deleted meanwhile; the node hears of it after the heal.
+    let api_of_pods = cloud.api("v1", "Pod", Some("default"));
+    api_of_pods.delete("p", &kube::api::DeleteParams::default().grace_period(5)).await.unwrap();
+    drop((changes, api));
+    node.stop().await;
+    let node = Node::start(cloud.agent_options("edge-1", folder.path())).await;
+    let (_, local) = node.get("/api/v1/namespaces/default/pods/p").await;
+    assert_eq!(local["status"]["phase"], "Succeeded");
+    let api = node.handle.node_api().clone();
+    let mut changes = api.watch();
+    assert_eq!(next_of(&mut changes, "p").await, format!("wanted {uid}"));
+    assert_eq!(next_of(&mut changes, "p").await, "synced");
+    cloud.wire.set(Mood::Pass);
+    assert_eq!(next_of(&mut changes, "p").await, format!("deleting {uid}"));
+    let seen = cloud.when("v1", "Pod", Some("default"), "p", |pod| pod["status"]["phase"] == "Succeeded").await;
+    assert_eq!(seen["metadata"]["uid"], uid.as_str());
+    let event = cloud.when("v1", "Event", Some("default"), "p.1", |_| true).await;
+    assert_eq!((event["message"].as_str(), event["source"]["host"].as_str()), (Some("it did"), Some("edge-1")));
+
+    // Its last container is gone: the object goes in the cloud, then here.
+    api.confirm_pod_deleted(&key).await.unwrap();
+    assert_eq!(next_of(&mut changes, "p").await, format!("gone {uid}"));
+    assert!(api_of_pods.get_opt("p").await.unwrap().is_none());
+    api.update_status(&key, status("Running")).await.unwrap();
+    assert_eq!(node.get("/api/v1/namespaces/default/pods/p").await.0, 404);
+
+    // Its successor of the same name is another pod.
+    let next = cloud.create(pod("p", "edge-1")).await.metadata.uid.unwrap();
+    assert_eq!(next_of(&mut changes, "p").await, format!("wanted {next}"));
+    drop((changes, api));
+    node.stop().await;
     cloud.stop().await;
 }

@@ -23,6 +23,9 @@ pub struct Credentials {
     pub identity: Identity,
 }
 
+/// A certificate is used at least this long, however short a life the cloud gives it.
+const LEAST_LIFE: Duration = Duration::from_secs(5);
+
 struct Files {
     ca: PathBuf,
     certificate: PathBuf,
@@ -96,7 +99,7 @@ pub async fn join(options: &Options) -> Result<Credentials, Error> {
 pub(super) async fn rotate(options: &Options, credentials: &Credentials) {
     let Ok(certificate) = credentials.identity.certificate() else { return std::future::pending().await };
     match edgeward_pki::rotate_after(certificate) {
-        Ok(wait) => tokio::time::sleep(wait).await,
+        Ok(wait) => tokio::time::sleep(wait.max(LEAST_LIFE)).await,
         Err(error) => {
             tracing::error!(%error, "node certificate is not readable; it will not be renewed");
             return std::future::pending().await;

@@ -35,25 +35,16 @@ pub(super) async fn fetch(
             .header(http::header::CONNECTION, "close")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
-        let answer = async {
+        let answer = async move {
             let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let status = answer.status();
             let body =
                 Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
             Ok::<_, String>((status, body.to_bytes()))
         };
-        // The connection moves only while it is polled; it may end before the answer is read.
-        let mut connection = std::pin::pin!(connection);
-        let mut answer = std::pin::pin!(answer);
-        loop {
-            tokio::select! {
-                answer = &mut answer => return answer,
-                ended = &mut connection => {
-                    ended.map_err(|error| error.to_string())?;
-                    return answer.await;
-                }
-            }
-        }
+        // The connection moves only while it is polled, and it may end before the answer is read.
+        let (answer, _) = futures::future::join(answer, connection).await;
+        answer
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(result) => result.map_err(fail),

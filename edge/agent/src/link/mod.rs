@@ -13,6 +13,7 @@ mod downstream;
 mod http;
 mod requests;
 mod session;
+mod streams;
 mod telemetry;
 mod upstream;
 
@@ -29,6 +30,7 @@ pub use credentials::{Credentials, join};
 pub use downstream::Devices;
 pub use requests::{Answer, Refusal};
 pub(crate) use session::{End, Session};
+pub use streams::{LogData, Logs};
 pub(crate) use upstream::encode;
 
 use crate::Error;
@@ -149,6 +151,8 @@ pub struct Served {
     pub outbox: Option<Outbox>,
     /// Who is told of device memberships.
     pub devices: Option<Arc<dyn Devices>>,
+    /// Where container logs come from; `None`: the node runs no containers.
+    pub logs: Option<Arc<dyn Logs>>,
 }
 
 /// Work that lives as long as a session: the node's heartbeat, the twins' reports. It ends the session when it returns.

@@ -111,13 +111,10 @@ impl Requests {
         Ok(answered)
     }
 
-    /// Hands an answer to whoever waits for it. Gives it back if nobody does.
-    pub(super) fn answer(&self, message: Envelope) -> Result<(), Envelope> {
+    /// Hands an answer to whoever waits for it. Returns whether somebody did.
+    pub(super) fn answer(&self, message: Envelope) -> bool {
         let waiting = self.waiting.lock().as_mut().and_then(|waiting| waiting.remove(&message.header.parent_id));
-        match waiting {
-            Some(waiting) => waiting.send(message),
-            None => Err(message),
-        }
+        waiting.is_some_and(|waiting| waiting.send(message).is_ok())
     }
 
     /// Nobody waits any longer.
@@ -179,9 +176,9 @@ mod tests {
         assert!(matches!(requests.expect("c"), Err(Error::Busy(2))));
         let mut message = answer("response", "\"OK\"").message;
         message.header.parent_id = "a".into();
-        requests.answer(message.clone()).unwrap();
+        assert!(requests.answer(message.clone()));
         assert_eq!(first.try_recv().unwrap(), message);
-        assert!(requests.answer(message).is_err(), "a second answer belongs to nobody");
+        assert!(!requests.answer(message), "a second answer belongs to nobody");
         requests.forget("b");
         requests.expect("c").unwrap();
         drop(second);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_service::{Counter, clock};
-use edgeward_wire::{Envelope, Frame, Have, group, operation, source};
+use edgeward_wire::{Envelope, Frame, Have, StreamPart, group, operation, source};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -15,7 +15,7 @@ use super::credentials::{self, Credentials};
 use super::dial::Socket;
 use super::downstream::Downstream;
 use super::requests::{Answer, Requests};
-use super::{Options, Served, SessionWork, telemetry, upstream};
+use super::{Options, Served, SessionWork, streams, telemetry, upstream};
 use crate::Error;
 
 /// Messages written with one flush.
@@ -100,7 +100,7 @@ impl Session {
 
     /// Hands a message to whoever asked for it.
     pub(super) fn answer(&self, message: Envelope) {
-        if self.requests.answer(message).is_err() {
+        if !self.requests.answer(message) {
             STRAYS.inc();
         }
     }
@@ -147,7 +147,9 @@ pub(super) async fn run(
     };
     let mut running: FuturesUnordered<BoxFuture<'_, End>> = FuturesUnordered::new();
     running.push(Box::pin(write(sink, out, session.own, options)));
-    running.push(Box::pin(read(stream, downstream, stored, options)));
+    let (parts, received) = mpsc::channel(streams::QUEUE);
+    running.push(Box::pin(read(stream, downstream, stored, parts, options)));
+    running.push(Box::pin(streams::run(session.clone(), received, served.logs.clone())));
     running.push(Box::pin(upstream::run(session.clone(), served.replica.clone(), options)));
     if let (true, Some(outbox)) = (session.own, &served.outbox) {
         running.push(Box::pin(telemetry::run(session.clone(), outbox.clone(), stored_seen, options)));
@@ -263,6 +265,7 @@ async fn read(
     mut stream: SplitStream<Socket>,
     downstream: Downstream,
     stored: watch::Sender<Option<u64>>,
+    streams: mpsc::Sender<(u64, StreamPart)>,
     options: &Options,
 ) -> End {
     let patience = if downstream.session.own { options.dead_after } else { options.kubeedge_dead_after };
@@ -285,7 +288,12 @@ async fn read(
                     }
                 }
                 Ok(Frame::TelemetryAck { through_seq }) => drop(stored.send_replace(Some(through_seq))),
-                Ok(Frame::Telemetry(_) | Frame::Have(_) | Frame::Stream { .. }) => MALFORMED.inc(),
+                Ok(Frame::Stream { id, part }) => {
+                    if streams.send((id, part)).await.is_err() {
+                        return End::Closed;
+                    }
+                }
+                Ok(Frame::Telemetry(_) | Frame::Have(_)) => MALFORMED.inc(),
                 Err(error) => malformed(&error),
             },
             Message::Close(_) => return End::Closed,

@@ -131,7 +131,7 @@ fn meminfo(text: &str) -> Option<u64> {
 
 fn storage_bytes(path: &std::path::Path) -> u64 {
     let Ok(stat) = nix::sys::statvfs::statvfs(path) else { return 0 };
-    u64::from(stat.blocks()).saturating_mul(u64::from(stat.fragment_size()))
+    stat.blocks().saturating_mul(stat.fragment_size())
 }
 
 #[cfg(test)]
