@@ -22,9 +22,11 @@
 
 mod api;
 mod changes;
+mod deliverer;
 mod delivery;
 mod enroll;
 mod error;
+mod forms;
 mod keys;
 mod listen;
 mod metrics;

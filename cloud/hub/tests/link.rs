@@ -297,6 +297,31 @@ async fn devices_and_telemetry_go_to_their_handlers_and_a_slow_one_holds_up_no_o
     cloud.stop().await;
 }
 
+#[tokio::test]
+async fn a_hub_that_starts_again_goes_on_where_the_last_one_stopped() {
+    let first = Cloud::start().await;
+    let identity = first.join("edge1").await;
+    first.create(config("mine", "1")).await;
+    first.create(pod("a", "edge1", "mine")).await;
+    let mut agent = first.agent("edge1", &identity).await;
+    have(&mut agent, &[]).await;
+    let mut disk = Vec::new();
+    for _ in 0..2 {
+        let message = agent.next().await.unwrap();
+        agent.send(&message.ack(1)).await;
+        disk.push((message.route.resource, message.header.resource_version));
+    }
+    let second = first.again().await;
+    assert!(agent.next().await.is_none());
+    second.delete(&pod("a", "", "")).await;
+    second.create(pod("b", "edge1", "mine")).await;
+    let mut agent = second.agent("edge1", &identity).await;
+    let entries: Vec<_> = disk.iter().map(|(resource, version)| (resource.as_str(), version.as_str())).collect();
+    have(&mut agent, &entries).await;
+    assert_eq!(agent.deliveries(2).await, ["delete default/pod/a", "insert default/pod/b"]);
+    second.stop().await;
+}
+
 /// What the hub sends next of a stream, pings and deliveries apart.
 async fn stream_part(agent: &mut Node) -> (u64, StreamPart) {
     loop {

@@ -40,6 +40,7 @@ pub struct Cloud {
     pub authority: Arc<Authority>,
     pub reports: Arc<Reports>,
     pub tasks: Tasks,
+    hub_tasks: Tasks,
     folder: tempfile::TempDir,
 }
 
@@ -111,13 +112,32 @@ impl Cloud {
         let client = Client::new(api.local_service(ApiIdentity::admin()), "default");
         install_crds(&client).await;
         let authority = Arc::new(Authority::open(folder.path()).unwrap());
+        Self::run(client, authority, folder, tasks, options).await
+    }
+
+    /// Starts a hub over an API and a CA that are there.
+    async fn run(
+        client: Client,
+        authority: Arc<Authority>,
+        folder: tempfile::TempDir,
+        tasks: Tasks,
+        options: Options,
+    ) -> Self {
         let reports =
             Arc::new(Reports { devices: Mutex::default(), readings: Mutex::default(), gate: Semaphore::new(0) });
         let handlers = Handlers { devices: reports.clone(), telemetry: reports.clone() };
         let loopback = (Ipv4Addr::LOCALHOST, 0).into();
         let options = Options { enroll_listen: loopback, link_listen: loopback, ..options };
-        let handle = Service::start(options, &tasks, client.clone(), authority.clone(), handlers).await.unwrap();
-        Self { handle, client, authority, reports, tasks, folder }
+        let hub_tasks = tasks.child("cloud");
+        let handle = Service::start(options, &hub_tasks, client.clone(), authority.clone(), handlers).await.unwrap();
+        Self { handle, client, authority, reports, tasks, hub_tasks, folder }
+    }
+
+    /// The same cloud with its hub stopped and another one started.
+    pub async fn again(self) -> Self {
+        assert!(self.hub_tasks.shutdown(PATIENCE).await);
+        let authority = Arc::new(Authority::open(self.folder.path()).unwrap());
+        Self::run(self.client, authority, self.folder, self.tasks, Options::default()).await
     }
 
     pub fn token(&self) -> JoinToken {
