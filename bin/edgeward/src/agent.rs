@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use edgeward_agent::link::{self, LinkState};
+use edgeward_agent::link;
 use edgeward_agent::{Agent, Handle, Options};
 use edgeward_service::Tasks;
 
@@ -26,7 +26,6 @@ pub(crate) async fn serve(options: AgentOptions, tasks: Tasks) -> anyhow::Result
     settings.link.token = token(&options)?;
     first_join(&settings.link).await?;
     let handle = start(&options, settings, &tasks).await?;
-    follow_link(&handle, &tasks);
     tracing::info!(
         node = name,
         mqtt = ?options.mqtt_listen,
@@ -119,18 +118,4 @@ async fn first_join(options: &link::Options) -> anyhow::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Says in the log how the link is doing.
-fn follow_link(handle: &Handle, tasks: &Tasks) {
-    let mut state = handle.link_state();
-    tasks.spawn_until_cancelled("link state", async move {
-        while state.changed().await.is_ok() {
-            match &*state.borrow_and_update() {
-                LinkState::Online { own } => tracing::info!(own, "link is up"),
-                LinkState::Offline(reason) => tracing::warn!(reason, "link is down; the node goes on by itself"),
-                LinkState::Refused(reason) => tracing::error!(reason, "the cloud refuses this node"),
-            }
-        }
-    });
 }

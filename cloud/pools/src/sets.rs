@@ -156,10 +156,8 @@ fn status(set: &DynamicObject, plan: &Plan, children: &[Arc<Deployment>]) -> Map
     set_field("readyReplicas", children.iter().map(|child| ready(child)).sum::<i32>().into());
     set_field("poolReplicas", pool_replicas.into());
     set_field("templateType", plan.kind.into());
-    if plan.is_beta {
-        set_field("totalWorkloads", children.len().into());
-        set_field("readyWorkloads", ready_workloads.into());
-        set_field("updatedWorkloads", updated_workloads.into());
-    }
+    set_field("totalWorkloads", children.len().into());
+    set_field("readyWorkloads", ready_workloads.into());
+    set_field("updatedWorkloads", updated_workloads.into());
     status
 }
