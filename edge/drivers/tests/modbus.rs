@@ -127,6 +127,29 @@ async fn a_wish_that_is_met_already_is_not_written_again() {
 }
 
 #[tokio::test]
+async fn a_busy_slave_is_asked_again() {
+    let mut node = Node::start().await;
+    let writes = AtomicUsize::new(0);
+    let value = AtomicUsize::new(0);
+    let (address, _) = server(move |_, request| {
+        if request[7] == 6 {
+            if writes.fetch_add(1, Ordering::SeqCst) < 2 {
+                return Some(vec![request[0], request[1], 0, 0, 0, 3, request[6], 0x86, 6]);
+            }
+            value.store(usize::from(request[11]), Ordering::SeqCst);
+            return Some(request.to_vec());
+        }
+        Some(register(request, value.load(Ordering::SeqCst) as u16))
+    })
+    .await;
+    node.twin.apply_model(&model()).await.unwrap();
+    let device = slave("m", address, 1, &[wish(property("setpoint", "HoldingRegister", 0, 1), "9")]);
+    node.twin.apply_device(&device).await.unwrap();
+    node.until_value("m", "setpoint", "9").await;
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn exceptions_are_told_and_harm_nobody_else() {
     let mut node = Node::start().await;
     let (_simulation, address) = slaves(&node.tasks).await;

@@ -60,6 +60,21 @@ async fn a_wish_made_before_the_device_came_is_obeyed() {
 }
 
 #[tokio::test]
+async fn a_device_that_came_before_its_document_is_online_all_the_same() {
+    let mut node = Node::start().await;
+    let options = Options { mqtt: Some(mqtt(&node, 1)), speed: Speed::RowsPerSecond(50.0), ..Options::default() };
+    let simulation = Simulation::start(options, &node.tasks).await.unwrap();
+    let mut refusals =
+        node.broker.subscribe(&["$hw/events/device/default/sensor-1/twin/#"], Default::default()).unwrap();
+    while !refusals.recv().await.payload.windows(10).any(|bytes| bytes == b"\"code\":404") {}
+    node.twin.apply_device(&device("sensor-1", Some("eco"))).await.unwrap();
+    node.until_state("sensor-1", DeviceState::Online).await;
+    node.until_value("sensor-1", "setpoint", "eco").await;
+    assert_eq!(simulation.counts().totals().connects, 1);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_file_is_sent_once_in_order_and_acknowledged() {
     let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/machine_temperature_system_failure.csv");
     let folder = tempfile::tempdir().unwrap();

@@ -233,7 +233,7 @@ impl Bus {
         if there.as_ref().ok() != Some(&encoded) {
             match self.call(&config, write_request(point, &encoded)).await {
                 Ok(_) => metrics::WRITES.inc(),
-                Err(Failure::Exception(code)) => {
+                Err(Failure::Exception(code)) if !is_passing(code) => {
                     // Asking again for what the slave refuses would be refused again: the next desired value is tried.
                     refuse(&slave.id, point, &desired, &describe(code));
                     slave.dealt_with(index, desired);
@@ -392,6 +392,12 @@ fn decode(slave: &Slave, read: &Read, answer: &Entries, values: &mut Vec<(usize,
 fn refuse(id: &DeviceId, point: &Point, desired: &str, reason: &str) {
     metrics::WRITES_REFUSED.inc();
     tracing::warn!(device = %id, property = %point.name, desired, reason, "desired value not written");
+}
+
+/// Whether the same request may succeed later.
+fn is_passing(code: ExceptionCode) -> bool {
+    use ExceptionCode::{Acknowledge, GatewayPathUnavailable, GatewayTargetDevice, ServerDeviceBusy};
+    matches!(code, Acknowledge | ServerDeviceBusy | GatewayPathUnavailable | GatewayTargetDevice)
 }
 
 fn describe(code: ExceptionCode) -> String {

@@ -102,7 +102,7 @@ impl SlaveConfig {
         Ok(Self {
             address: Address { host, port },
             unit: u8::try_from(unit).unwrap_or(u8::MAX),
-            timeout: number(config, "timeout").filter(|ms| *ms >= 1.0).map(|ms| Duration::from_millis(ms as u64)),
+            timeout: within(config, "timeout", 1..=60_000)?.map(|ms| Duration::from_millis(ms.into())),
             points,
         })
     }
@@ -238,6 +238,7 @@ mod tests {
         check(json!({}), point(), "ip is missing");
         check(json!({"ip": "h", "port": 70000}), point(), "port must be");
         check(json!({"ip": "h", "slaveID": -1}), point(), "slaveID must be");
+        check(json!({"ip": "h", "timeout": 0}), point(), "timeout must be");
         check(json!({"ip": "h", "communicateMode": "rtu"}), point(), "serial");
         check(json!({"serialPort": "/dev/ttyS0"}), point(), "serial");
         check(good(), json!({}), "register \"\" is unknown");

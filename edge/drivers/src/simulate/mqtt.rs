@@ -36,13 +36,20 @@ pub(crate) struct Device {
     last_id: u16,
 }
 
-/// `delta` messages and answers to `twin/get`, as far as a device reads them.
+/// Deltas, answers to `twin/get` and membership changes, as far as a device reads them.
 #[derive(Deserialize)]
-struct TwinNews {
+struct News {
     #[serde(default)]
     delta: BTreeMap<String, String>,
     #[serde(default)]
     twin: BTreeMap<String, Option<Sides>>,
+    #[serde(default)]
+    added_devices: Option<Vec<Member>>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -125,15 +132,23 @@ impl Device {
             ..Connect::default()
         };
         let mut client = Client::connect(&self.options.broker, connect).await?;
-        let filter = |what: &str| Filter::try_from(self.topic(what).as_str()).map_err(Error::other);
-        let filters =
-            vec![(filter("twin/update/delta")?, QoS::AtLeastOnce), (filter("twin/get/result")?, QoS::AtLeastOnce)];
+        let topics = [
+            self.topic("twin/update/delta"),
+            self.topic("twin/get/result"),
+            "$hw/events/node/+/membership/updated".to_owned(),
+        ];
+        let filter = |topic: &String| Ok((Filter::try_from(topic.as_str()).map_err(Error::other)?, QoS::AtLeastOnce));
+        let filters = topics.iter().map(filter).collect::<Result<_, Error>>()?;
         client.queue(&Packet::Subscribe(Subscribe { packet_id: 1, filters }))?;
-        self.say_state(&mut client, "online")?;
-        // Desired values that came while the device was away are in its twin.
-        client.queue(&quiet(&self.topic("twin/get"), Bytes::from_static(b"{}"))?)?;
+        self.introduce(&mut client)?;
         client.flush().await?;
         Ok(client)
+    }
+
+    /// Says that it is there, and asks for the desired values that came while it was away.
+    fn introduce(&self, client: &mut Client) -> Result<(), Error> {
+        self.say_state(client, "online")?;
+        client.queue(&quiet(&self.topic("twin/get"), Bytes::from_static(b"{}"))?)
     }
 
     fn say_state(&self, client: &mut Client, word: &str) -> Result<(), Error> {
@@ -209,9 +224,14 @@ impl Device {
         }
     }
 
-    /// Takes over every expected value and reports it back.
+    /// Takes over every expected value and reports it back; introduces itself to a node that has just heard of it.
     fn obey(&self, client: &mut Client, payload: &[u8]) -> Result<(), Error> {
-        let Ok(mut news) = serde_json::from_slice::<TwinNews>(payload) else { return Ok(()) };
+        let Ok(mut news) = serde_json::from_slice::<News>(payload) else { return Ok(()) };
+        let own = |member: &Member| member.id.split_once('/') == Some((&self.options.namespace, &self.name));
+        if news.added_devices.iter().flatten().any(own) {
+            // The node did not know the device when it came.
+            self.introduce(client)?;
+        }
         for (property, sides) in news.twin {
             let Some(sides) = sides else { continue };
             let actual = sides.actual.and_then(|side| side.value);
