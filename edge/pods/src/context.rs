@@ -13,6 +13,7 @@ use crate::cri::Cri;
 use crate::events::Recorder;
 use crate::images::Images;
 use crate::spec::Facts;
+use crate::worker::Admitted;
 use crate::{NodeApi, Options, resources};
 
 /// Shared by all pod workers of a node.
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) host_ips: Vec<String>,
     pub(crate) memory_capacity: i64,
     pub(crate) ended: Ended,
+    pub(crate) admitted: Admitted,
 }
 
 impl Context {
@@ -36,6 +38,7 @@ impl Context {
             events: Recorder::new(api.clone(), options.node_name.clone()),
             memory_capacity: resources::memory_capacity(),
             ended: Ended::default(),
+            admitted: Admitted::default(),
             host_ips,
             options,
             api,

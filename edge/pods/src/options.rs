@@ -21,7 +21,7 @@ pub struct Options {
     pub log_dir: PathBuf,
     /// Image archives (`docker save` or OCI layout, `*.tar`) imported at start. `None`: none.
     pub images_dir: Option<PathBuf>,
-    /// Where volumes of host paths and sockets are looked up; also `hostPath` itself. Only tests change it.
+    /// The container runtime.
     pub containerd: ContainerdOptions,
     /// Pod network.
     pub network: NetworkOptions,
@@ -44,6 +44,7 @@ pub struct Options {
     /// All containers are listed and compared this often, in case an event was lost. Default 60 s.
     pub relist_interval: Duration,
     /// Remove every pod, network, mount, cgroup and packet filter rule of ours at shutdown. Default: leave pods running.
+    /// The shutdown then takes up to about 20 s: give `Tasks::shutdown` as much.
     pub stop_pods: bool,
 }
 

@@ -213,6 +213,7 @@ fn scale(suffix: &str) -> Option<(i128, i128)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -237,6 +238,15 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(nanos(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_quantity_or_none(text: String, number in 0i64..1_000_000, suffix in "(m|k|Ki|Mi|G|e2)?") {
+            let _ = nanos(&text);
+            let plain = format!("{number}{suffix}");
+            prop_assert!(nanos(&plain).is_some(), "{}", plain);
         }
     }
 

@@ -163,7 +163,11 @@ impl Manager {
             return;
         }
         if let Some(worker) = self.pods.get(&uid) {
-            worker.desired.send_modify(|desired| desired.pod = pod);
+            worker.desired.send_if_modified(|desired| {
+                let matters = asks_for_more(&desired.pod, &pod);
+                desired.pod = pod;
+                matters
+            });
             return;
         }
         self.spawn(uid, Desired { pod, gone: false }, ended);
@@ -221,14 +225,21 @@ impl Manager {
         self.workers.shutdown(Duration::from_secs(10)).await;
         self.workers = self.tasks.child("workers");
         self.pods.clear();
-        // A sandbox that was being made when its worker was dropped may show up late: look until nothing is left.
-        for _ in 0..5 {
+        // What was being made when its worker was dropped may show up late, or may not be removed while it starts.
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        for tries_left in (0..10).rev() {
             let left = pods_in_runtime(&self.context).await?;
             if left.is_empty() {
                 break;
             }
             let removals = left.iter().map(|key| remove_pod(&self.context, key, None, Ending { grace: STOP_GRACE }));
-            futures::future::join_all(removals).await.into_iter().collect::<Result<(), Error>>()?;
+            let removed = futures::future::join_all(removals).await.into_iter().collect::<Result<(), Error>>();
+            if removed.is_err() {
+                if tries_left == 0 {
+                    return removed;
+                }
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
         }
         network::clean_up(&self.context.options).await;
         cgroups::remove_all(&self.context.options)
@@ -278,6 +289,17 @@ async fn watch_runtime(context: Arc<Context>, containerd: Containerd) {
             tracing::error!(%error, "the container runtime is not available");
         }
     }
+}
+
+/// Whether a new document wants anything of its worker. Our own status comes back with each write and does not.
+fn asks_for_more(before: &Pod, now: &Pod) -> bool {
+    let (old, new) = (&before.metadata, &now.metadata);
+    before.spec != now.spec
+        || old.deletion_timestamp != new.deletion_timestamp
+        || old.deletion_grace_period_seconds != new.deletion_grace_period_seconds
+        || old.labels != new.labels
+        || old.annotations != new.annotations
+        || (pod::spec(now).readiness_gates.is_some() && before.status != now.status)
 }
 
 /// The uid becomes part of paths.

@@ -156,7 +156,13 @@ async fn images_that_are_present_are_used_and_others_are_waited_for() {
     if !can_run_containers() {
         return;
     }
-    let node = TestNode::start("t-img", 3).await;
+    // An archive that is none is reported and left out.
+    let node = TestNode::start_with("t-img", 3, |options| {
+        let folder = options.images_dir.clone().unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("broken.tar"), "no archive").unwrap();
+    })
+    .await;
     // The tag is `latest`: policy Always. The registry's name does not resolve.
     let plain = |name: &str, image: &str, policy: Option<&str>| {
         let mut container = json!({ "name": "main", "image": image, "command": ["/bin/sleep", "1000"] });
@@ -187,4 +193,31 @@ async fn images_that_are_present_are_used_and_others_are_waited_for() {
     node.api.delete("missing", 30);
     node.wait_deleted("missing").await;
     node.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_its_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    type Change = fn(&mut edgeward_pods::Options);
+    let cases: [(Change, &str); 4] = [
+        (
+            |options| options.containerd.program = "/nonexistent/containerd".into(),
+            "/nonexistent/containerd is not installed: on Debian run `apt-get install",
+        ),
+        (|options| options.network.cni_bin_dirs = vec!["/nonexistent".into()], "the CNI plugin `bridge`"),
+        (
+            |options| options.containerd.socket = Some("/nonexistent/socket".into()),
+            "containerd does not answer on /nonexistent/socket",
+        ),
+        (|options| options.network.bridge = "a-name-that-is-too-long".into(), "must have 1 to 15 bytes"),
+    ];
+    for (change, expected) in cases {
+        let mut options = edgeward_pods::Options::new("t-none", &folder.path().join("d"), &folder.path().join("r"));
+        options.log_dir = folder.path().join("log");
+        change(&mut options);
+        let tasks = edgeward_service::Tasks::root("test");
+        let error =
+            edgeward_pods::Pods::start(options, common::MemoryApi::new(), &tasks).await.unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
 }

@@ -58,6 +58,8 @@ pub(super) fn default_policy(image: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -73,6 +75,14 @@ mod tests {
         ];
         for (image, host, policy) in cases {
             assert_eq!((registry(image), default_policy(image)), (host, policy), "{image}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_name_or_not(text: String, name in "[a-z0-9]{1,9}(/[a-z0-9._-]{1,9}){0,3}(:[A-Za-z0-9_.-]{1,9})?") {
+            let (_, _, _) = (is_valid(&text), registry(&text), default_policy(&text));
+            prop_assert!(is_valid(&name), "{}", name);
         }
     }
 

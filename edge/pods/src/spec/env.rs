@@ -146,6 +146,7 @@ fn text_of(bytes: &[u8], key: &str, namespace: &str, name: &str) -> Result<Strin
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -167,6 +168,14 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(expand(text, &variables), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_expanded_without_panic(text: String, value: String) {
+            let expanded = expand(&text, &[("A".to_owned(), value)]);
+            prop_assert!(text.contains('$') || expanded == text);
         }
     }
 

@@ -1,39 +1,82 @@
 //! What a node refuses to run. The scheduler has looked already; this catches what it could not know, and pods that
 //! name a node themselves.
 
+use std::collections::HashMap;
+use std::fmt::Display;
+
 use k8s_openapi::api::core::v1::{Node, Pod};
+use parking_lot::Mutex;
 
+use crate::pod;
+use crate::resources::{self, Amounts};
 use crate::status::Failure;
-use crate::{pod, resources};
 
-/// Why the pod may not run on this node. Pods of no known node are admitted: the node's object may come later.
-pub(super) fn refuse(pod: &Pod, node: Option<&Node>) -> Option<Failure> {
+/// What admitted pods have asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) pods: usize,
+    pub(crate) amounts: Amounts,
+}
+
+/// Admitted pods of the node and their requests, by uid.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted(Mutex<HashMap<String, Amounts>>);
+
+impl Admitted {
+    pub(crate) fn insert(&self, uid: &str, requests: Amounts) {
+        self.0.lock().insert(uid.to_owned(), requests);
+    }
+
+    pub(crate) fn remove(&self, uid: &str) {
+        self.0.lock().remove(uid);
+    }
+
+    /// All pods but this one.
+    pub(super) fn others(&self, uid: &str) -> Taken {
+        let admitted = self.0.lock();
+        let mut taken = Taken::default();
+        for (_, one) in admitted.iter().filter(|(other, _)| other.as_str() != uid) {
+            taken.pods += 1;
+            taken.amounts.cpu_millis = taken.amounts.cpu_millis.saturating_add(one.cpu_millis);
+            taken.amounts.memory = taken.amounts.memory.saturating_add(one.memory);
+        }
+        taken
+    }
+}
+
+/// Why the pod may not run on this node. Of a node that is not known yet only the number of pods counts: its object may
+/// come later.
+pub(super) fn refuse(pod: &Pod, node: Option<&Node>, taken: Taken, max_pods: usize) -> Option<Failure> {
+    if taken.pods >= max_pods {
+        return Some(too_little("pods", 1, taken.pods, max_pods));
+    }
     let node = node?;
     let labels = node.metadata.labels.clone().unwrap_or_default();
     let selector = pod::spec(pod).node_selector.iter().flatten();
     if selector.into_iter().any(|(key, value)| labels.get(key) != Some(value)) {
-        return Some(Failure {
-            reason: "NodeAffinity".to_owned(),
-            message:
-                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-                    .to_owned(),
-        });
+        let message =
+            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+        return Some(Failure { reason: "NodeAffinity".to_owned(), message: message.to_owned() });
     }
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref())?;
     let requests = resources::pod_requests(pod);
-    let wanted =
-        [("cpu", i128::from(requests.cpu_millis) * 1_000_000), ("memory", i128::from(requests.memory) * 1_000_000_000)];
-    let too_much = wanted.into_iter().find(|(name, wanted)| {
-        allocatable.get(*name).and_then(|quantity| resources::nanos(&quantity.0)).is_some_and(|all| *wanted > all)
-    })?;
-    let all = &allocatable.get(too_much.0)?.0;
-    Some(Failure {
-        reason: format!("OutOf{}", too_much.0),
-        message: format!(
-            "Pod was rejected: Node didn't have enough resource: {}, the pod asks for more than all of {all}",
-            too_much.0
-        ),
+    let wanted = [
+        ("cpu", requests.cpu_millis, taken.amounts.cpu_millis, 1_000_000),
+        ("memory", requests.memory, taken.amounts.memory, 1_000_000_000),
+    ];
+    wanted.into_iter().find_map(|(name, wanted, used, unit)| {
+        let all = allocatable.get(name).and_then(|quantity| resources::in_units(quantity, unit))?;
+        (wanted > 0 && used.saturating_add(wanted) > all).then(|| too_little(name, wanted, used, all))
     })
+}
+
+fn too_little(what: &str, wanted: impl Display, used: impl Display, all: impl Display) -> Failure {
+    Failure {
+        reason: format!("OutOf{what}"),
+        message: format!(
+            "Pod was rejected: Node didn't have enough resource: {what}, requested: {wanted}, used: {used}, capacity: {all}"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -62,9 +105,31 @@ mod tests {
         ];
         for (spec, expected) in cases {
             let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
-            let refused = refuse(&pod, Some(&node)).map(|failure| failure.reason);
+            let refused = refuse(&pod, Some(&node), Taken::default(), 1).map(|failure| failure.reason);
             assert_eq!(refused.as_deref(), expected, "{spec}");
-            assert_eq!(refuse(&pod, None), None);
+            assert_eq!(refuse(&pod, None, Taken::default(), 1), None);
         }
+        // What others have counts.
+        let spec =
+            json!({ "containers": [{ "name": "c", "resources": { "requests": { "cpu": "1", "memory": "1" } } }] });
+        let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        let admitted = Admitted::default();
+        let check = |expected: Option<&str>| {
+            let refused = refuse(&pod, Some(&node), admitted.others("me"), 2).map(|failure| failure.reason);
+            assert_eq!(refused.as_deref(), expected);
+        };
+        admitted.insert("me", Amounts { cpu_millis: 2000, memory: 1 << 30 });
+        check(None);
+        admitted.insert("a", Amounts { cpu_millis: 1000, memory: 0 });
+        check(None);
+        admitted.insert("a", Amounts { cpu_millis: 1001, memory: 0 });
+        check(Some("OutOfcpu"));
+        admitted.insert("a", Amounts { cpu_millis: 0, memory: 1 << 30 });
+        check(Some("OutOfmemory"));
+        admitted.insert("a", Amounts::default());
+        admitted.insert("b", Amounts::default());
+        check(Some("OutOfpods"));
+        admitted.remove("b");
+        check(None);
     }
 }

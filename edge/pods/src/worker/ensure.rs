@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use edgeward_service::Counter;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::time::Instant;
 
@@ -14,10 +15,12 @@ use crate::probes::Verdict;
 use crate::references::References;
 use crate::spec::{sandbox_config, spec_hash};
 use crate::status::{Failure, Probed, Waiting};
-use crate::{Error, cgroups, files, logs, pod, volumes};
+use crate::{Error, cgroups, files, logs, pod, resources, volumes};
 
 /// A volume, ConfigMap or token that is missing is looked for again after this long, if no change announces it.
 const MISSING_RETRY: Duration = Duration::from_secs(10);
+
+static REFUSED: Counter = Counter::new("edgeward_pods_refused_total", "pods this node did not admit");
 
 /// Whether the containers after this one may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +68,18 @@ impl Worker {
     async fn check_admission(&mut self, pod: &Pod, view: &View) -> Result<(), Error> {
         if !self.admitted && view.is_empty() && !pod::is_finished(pod) {
             let node = self.context.api.node().await?;
-            self.failure = admission::refuse(pod, node.as_deref());
+            let taken = self.context.admitted.others(&self.key.uid);
+            self.failure = admission::refuse(pod, node.as_deref(), taken, self.context.options.max_pods);
             if let Some(failure) = &self.failure {
+                REFUSED.inc();
                 let reason = if failure.reason == "NodeAffinity" { "NodeAffinity" } else { "OutOfResource" };
                 self.context.events.pod(pod, EventKind::Warning, reason, &failure.message);
             }
         }
         self.admitted = true;
+        if self.failure.is_none() && !self.is_over(pod) {
+            self.context.admitted.insert(&self.key.uid, resources::pod_requests(pod));
+        }
         Ok(())
     }
 
@@ -129,8 +137,7 @@ impl Worker {
         if let Some(sandbox) = view.ready_sandbox() {
             return Ok(Some(sandbox.id.clone()));
         }
-        let ran_before = view.sandboxes.first().is_some();
-        if ran_before {
+        if !view.sandboxes.is_empty() {
             if pod::restart_policy(pod) == "Never" && view.all().next().is_some() {
                 return self.settle_lost(pod, view).await.map(|()| None);
             }

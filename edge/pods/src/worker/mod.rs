@@ -23,6 +23,7 @@ use crate::probes::Probes;
 use crate::references::Names;
 use crate::status::{self, Failure, Seen, Waiting};
 use crate::{Error, PodKey, pod};
+pub(crate) use admission::Admitted;
 use backoff::CrashBackoff;
 pub(crate) use stop::{Ending, remove_pod};
 pub(crate) use view::{ContainerView, View};
@@ -127,6 +128,7 @@ impl Worker {
             self.rest().await;
         }
         self.probes.stop_all();
+        self.context.admitted.remove(&self.key.uid);
         self.context.ended.watch(&self.key.uid, &self.wake, std::iter::empty());
     }
 

@@ -100,6 +100,7 @@ impl Worker {
     /// A pod that is over keeps its dead containers, for their logs, and gives everything else back.
     pub(super) async fn wind_down(&mut self, pod: &Pod, view: &View) -> Result<(), Error> {
         self.probes.stop_all();
+        self.context.admitted.remove(&self.key.uid);
         self.waiting.clear();
         self.stop_containers(pod, view, pod::grace_period(pod)).await?;
         for sandbox in view.sandboxes.iter().filter(|sandbox| view.ready_sandbox().is_some_and(|r| r.id == sandbox.id))
