@@ -9,16 +9,19 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::auth::Identity;
 use crate::authz::{self, Attributes};
 use crate::call::Call;
+use crate::catalog::Served;
 use crate::http::body::{Body, BodyError};
-use crate::http::media::{self, JSON};
+use crate::http::media::{self, Form, JSON};
 use crate::http::path::{ResourcePath, Route};
 use crate::http::query::Query;
 use crate::http::reply::Reply;
 use crate::server::Server;
+use crate::verbs::Verb;
 use crate::{subresources, system, verbs};
 
 /// How the identity of a request is known.
@@ -110,55 +113,69 @@ where
 {
     let catalog = server.catalog();
     let Some(served) = catalog.find(&path.group, &path.version, &path.resource).cloned() else {
-        return if catalog.has_version(&path.group, &path.version) {
-            Err(ApiError::unknown_resource())
-        } else {
-            Ok(Reply::page_not_found())
-        };
+        let known = catalog.has_version(&path.group, &path.version);
+        return if known { Err(ApiError::unknown_resource()) } else { Ok(Reply::page_not_found()) };
     };
     if !path_fits(&served.kind, &path) {
         return Err(ApiError::unknown_resource());
     }
-    let verb = verbs::Verb::of(&parts.method, &path, &query)?;
+    let verb = Verb::of(&parts.method, &path, &query)?;
     authz::authorize(&server, &identity, &Attributes::of(&path, &served, verb, &query)).await?;
+    check_served(&server, &served, &path, verb)?;
+    // Watches have an account of their own; they would fill the places for ordinary requests.
+    let place = if verb == Verb::Watch { None } else { Some(server.flight.request()?) };
+    let form = if verb.writes() && path.subresource.is_some() { Form::Full } else { media::accepted(&parts.headers)? };
+    let body = if verb.writes() { read_body(&server, body).await? } else { Bytes::new() };
+    let warnings = served.custom.as_ref().and_then(|custom| custom.deprecation.clone()).into_iter().collect();
+    let headers = parts.headers.clone();
+    let call =
+        Arc::new(Call { server, served, path, query, headers, identity, form, body, warnings: Mutex::new(warnings) });
+    let reply = if verb.writes() { detached(&call, verb, place).await } else { handle(&call, verb).await };
+    let warnings = std::mem::take(&mut *call.warnings.lock());
+    Ok(reply.unwrap_or_else(|error| Reply::error(&error)).warnings(&warnings))
+}
+
+/// Refuses verbs and subresources a resource does not have, and writes where there are none.
+fn check_served(server: &Server, served: &Served, path: &ResourcePath, verb: Verb) -> Result<(), ApiError> {
     let allowed = match &path.subresource {
-        Some(name) => served
-            .kind
-            .subresource(name)
-            .ok_or_else(ApiError::unknown_resource)?
-            .verbs
-            .iter()
-            .any(|known| known == verb.as_str()),
+        Some(name) => {
+            let subresource = served.kind.subresource(name).ok_or_else(ApiError::unknown_resource)?;
+            subresource.verbs.iter().any(|known| known == verb.as_str())
+        }
         None => served.kind.allows(verb.as_str()),
     };
     if !allowed {
         return Err(ApiError::method_not_supported(&served.resource, verb.as_str()));
     }
-    if let Some(reason) = &server.options.read_only
-        && verb.writes()
-        && served.kind.is_stored()
-    {
-        return Err(ApiError::unavailable(format!("this API is read-only: {reason}")));
+    match &server.options.read_only {
+        Some(reason) if verb.writes() && served.kind.is_stored() => {
+            Err(ApiError::unavailable(format!("this API is read-only: {reason}")))
+        }
+        _ => Ok(()),
     }
-    // Watches have an account of their own; they would fill the places for ordinary requests.
-    let _place = if verb == verbs::Verb::Watch { None } else { Some(server.flight.request()?) };
-    let form =
-        if verb.writes() && path.subresource.is_some() { media::Form::Full } else { media::accepted(&parts.headers)? };
-    let body = if verb.has_body() { read_body(&server, body).await? } else { Bytes::new() };
-    let warnings = served.custom.as_ref().and_then(|custom| custom.deprecation.clone()).into_iter().collect();
-    let headers = parts.headers.clone();
-    let call =
-        Arc::new(Call { server, served, path, query, headers, identity, form, body, warnings: Mutex::new(warnings) });
-    let reply = if call.path.subresource.is_some() {
-        subresources::handle(&call, verb).await
+}
+
+async fn handle(call: &Arc<Call>, verb: Verb) -> Result<Reply, ApiError> {
+    if call.path.subresource.is_some() {
+        subresources::handle(call, verb).await
     } else {
-        verbs::handle(&call, verb).await
-    };
-    let warnings = std::mem::take(&mut *call.warnings.lock());
-    match reply {
-        Ok(reply) => Ok(reply.warnings(&warnings)),
-        Err(error) => Ok(Reply::error(&error).warnings(&warnings)),
+        verbs::handle(call, verb).await
     }
+}
+
+/// A write is finished although its client may have gone: what belongs to it (addresses, the catalog) stays in step with
+/// the store.
+async fn detached(call: &Arc<Call>, verb: Verb, place: Option<OwnedSemaphorePermit>) -> Result<Reply, ApiError> {
+    let (answer, answered) = oneshot::channel();
+    let inner = call.clone();
+    call.server.tasks.spawn("write", async move {
+        let reply = handle(&inner, verb).await;
+        drop(place);
+        // Nobody listens when the client has gone.
+        let _ = answer.send(reply);
+    });
+    let interrupted = |_| ApiError::internal("the write was interrupted; read the object to see its outcome");
+    answered.await.map_err(interrupted)?
 }
 
 /// Cluster-scoped resources have no namespace in their path; one object of a namespaced resource always has one.

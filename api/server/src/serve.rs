@@ -140,7 +140,7 @@ fn builder(server: &Server) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_per_connection)
         .max_header_list_size(limits.header_bytes)
         // A peer that vanished without a word is found out and its watches are closed.
-        .keep_alive_interval(std::time::Duration::from_secs(30))
+        .keep_alive_interval(std::time::Duration::from_secs(60))
         .keep_alive_timeout(std::time::Duration::from_secs(20));
     builder
 }

@@ -1,4 +1,5 @@
 //! Custom resources: served as soon as they are defined, checked by their schema, printed by their columns, gone with it.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Objects through `kube::Client`, in-process: the way the platform's own controllers use the server.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod common;
 

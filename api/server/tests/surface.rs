@@ -1,4 +1,5 @@
 //! The surface as raw requests: discovery, errors, forms, streams.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod common;
 

@@ -5,7 +5,7 @@ pub(crate) mod rules;
 
 use std::sync::Arc;
 
-use edgeward_objects::{ApiError, GroupResource};
+use edgeward_objects::{ApiError, GroupResource, Object};
 
 use crate::auth::{Identity, MASTERS};
 use crate::catalog::Served;
@@ -80,6 +80,17 @@ pub(crate) fn authorize_path(identity: &Identity, verb: &str, path: &str) -> Res
     }
     let why = format!("User {:?} cannot {verb} path {path:?}", identity.user);
     Err(ApiError::forbidden(&GroupResource::new("", ""), "", &why))
+}
+
+/// The second half of the rules for nodes: what a node creates has its own name, which only the body tells.
+pub(crate) fn check_created(identity: &Identity, served: &Served, object: &Object) -> Result<(), ApiError> {
+    let Some(node) = identity.as_node().filter(|_| !identity.is_in(MASTERS)) else { return Ok(()) };
+    let bound = served.is_core("nodes") || &*served.kind.plural == "leases";
+    if bound && object.name() != node {
+        let why = format!("node {node:?} can only create what has its own name");
+        return Err(ApiError::forbidden(&served.resource, object.name(), &why));
+    }
+    Ok(())
 }
 
 /// Everybody who logged in may ask what they may do.

@@ -19,7 +19,7 @@ pub(super) async fn allowed(server: &Arc<Server>, node: &str, asked: &Attributes
     let reads = matches!(verb, "get" | "list" | "watch");
     let own = asked.target() == Some(node);
     match (asked.group.as_str(), asked.resource.as_str(), asked.subresource.as_str()) {
-        // A node is created before it has a name in the path; the body is checked against the identity by the hub.
+        // The name of what is created is in the body only: `check_created` looks at it.
         ("", "nodes", "") => own && (reads || matches!(verb, "update" | "patch")) || verb == "create",
         ("", "nodes", "status") => own && matches!(verb, "get" | "update" | "patch"),
         ("coordination.k8s.io", "leases", "") => {

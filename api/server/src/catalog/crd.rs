@@ -52,20 +52,39 @@ impl Definition {
         let versions = crd.get_list(&["spec", "versions"]);
         let stored = versions.iter().find(|version| flag(version, "storage"))?;
         let storage_version = format!("{group}/{}", text(stored, "name"));
-        let served = versions.iter().filter(|version| flag(version, "served"));
-        let served = served.map(|version| serve(crd, &group, &plural, version, &storage_version, revision)).collect();
+        let mut served: Vec<Served> = Vec::new();
+        for version in versions.iter().filter(|version| flag(version, "served")) {
+            let shape = Shape::of(version, served.last());
+            let kind = resource_type(crd, &group, &plural, version);
+            served.push(serve(kind, version, shape, &storage_version, revision));
+        }
         Some(Self { established: condition(crd, "Established"), served, storage: GroupResource::new(group, plural) })
     }
 }
 
-fn serve(
-    crd: &Object,
-    group: &Arc<str>,
-    plural: &Arc<str>,
-    version: &Value,
-    storage_version: &str,
-    revision: Revision,
-) -> Served {
+/// The schema of one version, compiled and as written.
+struct Shape {
+    schema: Option<Schema>,
+    source: Option<Arc<Value>>,
+}
+
+impl Shape {
+    /// Versions with equal schemas share them: the platform's own kinds have one schema for all versions.
+    fn of(version: &Value, previous: Option<&Served>) -> Self {
+        let source = version.pointer("/schema/openAPIV3Schema");
+        if let Some(previous) = previous
+            && let Some(custom) = &previous.custom
+            && custom.schema_source.as_deref() == source
+        {
+            return Self { schema: previous.schema.clone(), source: custom.schema_source.clone() };
+        }
+        // A schema that does not compile was refused when it was written; if one is stored all the same, anything goes.
+        let schema = source.map(|source| Schema::compile(source, "").unwrap_or_else(|_| Schema::open()));
+        Self { schema, source: source.cloned().map(Arc::new) }
+    }
+}
+
+fn resource_type(crd: &Object, group: &Arc<str>, plural: &Arc<str>, version: &Value) -> ResourceType {
     let names =
         |key: &str| crd.get_list(&["spec", "names", key]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let kind = crd.get_str(&["spec", "names", "kind"]).unwrap_or_default().to_owned();
@@ -84,35 +103,32 @@ fn serve(
         verbs: VERBS.iter().map(|verb| (*verb).to_owned()).collect(),
         subresources: Vec::new(),
     };
-    let status = version.pointer("/subresources/status").is_some();
-    let scale = version.pointer("/subresources/scale").map(scale_paths);
-    if status {
+    if version.pointer("/subresources/status").is_some() {
         resource.subresources.push(subresource("status", resource.gvk()));
     }
-    if scale.is_some() {
+    if version.pointer("/subresources/scale").is_some() {
         resource.subresources.push(subresource("scale", GroupVersionKind::new("autoscaling", "v1", "Scale")));
     }
-    // A schema that does not compile was refused when it was written; if one is stored all the same, anything goes.
-    let compiled = version
-        .pointer("/schema/openAPIV3Schema")
-        .map(|schema| Schema::compile(schema, "").unwrap_or_else(|_| Schema::open()));
-    let source = version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new);
+    resource
+}
+
+fn serve(kind: ResourceType, version: &Value, shape: Shape, storage_version: &str, revision: Revision) -> Served {
     let custom = Custom {
-        has_defaults: source.as_deref().is_some_and(has_defaults),
-        schema_source: source,
+        has_defaults: shape.source.as_deref().is_some_and(has_defaults),
+        schema_source: shape.source,
         columns: columns(version),
-        scale,
-        deprecation: deprecation(version, &resource),
+        scale: version.pointer("/subresources/scale").map(scale_paths),
+        deprecation: deprecation(version, &kind),
         revision,
     };
     Served {
-        api_version: resource.api_version(),
-        resource: resource.group_resource(),
-        storage: resource.group_resource(),
+        api_version: kind.api_version(),
+        resource: kind.group_resource(),
+        storage: kind.group_resource(),
         storage_version: storage_version.to_owned(),
-        schema: compiled,
+        schema: shape.schema,
         custom: Some(custom),
-        kind: resource,
+        kind,
     }
 }
 

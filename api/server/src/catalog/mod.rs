@@ -213,7 +213,7 @@ fn index(groups: &[Group]) -> HashMap<(String, String, String), Arc<Served>> {
 fn sort_custom(groups: &mut [Group]) {
     groups.sort_by(|a, b| a.name.cmp(&b.name));
     for group in groups.iter_mut() {
-        group.versions.sort_by(|a, b| crd::version_order(&b.name).cmp(&crd::version_order(&a.name)));
+        group.versions.sort_by_key(|version| std::cmp::Reverse(crd::version_order(&version.name)));
         for version in &mut group.versions {
             version.resources.sort_by(|a, b| a.kind.plural.cmp(&b.kind.plural));
         }

@@ -30,8 +30,8 @@ pub(super) async fn handle(call: &Call, verb: Verb) -> Result<Reply, ApiError> {
             None => call.body_object()?,
         };
         let conditional = patch.is_none() && !sent.resource_version().is_empty();
-        let wanted = with_replicas(call, object, &sent)?;
-        match update::change(call, Part::Main, &old, wanted).await {
+        let wanted = with_replicas(call, object.clone(), &sent)?;
+        match update::change(call, Part::Main, &old, &object, wanted).await {
             Err(error) if error.code == 409 && !conditional && tries < TRIES => tries += 1,
             Err(error) => return Err(error),
             Ok(_) => {

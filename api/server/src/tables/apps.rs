@@ -4,10 +4,10 @@ use edgeward_objects::Object;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Printer, age, containers, name, number, own_age, pairs, str_of, template, text};
+use super::{Cells, Printer, age, containers, name, number, own_age, pairs, str_of, template, text};
 
 pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
-    let (columns, cells): (&str, fn(&Object, Timestamp) -> Vec<Value>) = match (group, plural) {
+    let (columns, cells): (&str, Cells) = match (group, plural) {
         ("apps", "deployments") => {
             ("Name:name|Ready|Up-to-date|Available|Age|Containers:wide|Images:wide|Selector:wide", deployment)
         }

@@ -39,12 +39,15 @@ impl Include {
     }
 }
 
+/// The cells of one object.
+type Cells = fn(&Object, Timestamp) -> Vec<Value>;
+
 /// The table of one built-in kind.
-pub(crate) struct Printer {
+struct Printer {
     /// `Name:name|Ready|IP:wide|Desired:integer`: header, and what differs from a plain string column.
-    pub(crate) columns: &'static str,
+    columns: &'static str,
     /// The cells of one object, one per column.
-    pub(crate) cells: fn(&Object, Timestamp) -> Vec<Value>,
+    cells: Cells,
 }
 
 /// The printer of a built-in kind; `Name` and `Created At` for kinds without one.

@@ -4,13 +4,13 @@ use edgeward_objects::Object;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Printer, joined, name, own_age, pairs, selector, str_of, text};
+use super::{Cells, Printer, joined, name, own_age, pairs, selector, str_of, text};
 
 /// Endpoints printed before the rest becomes a number.
 const SHOWN: usize = 3;
 
 pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
-    let (columns, cells): (&str, fn(&Object, Timestamp) -> Vec<Value>) = match (group, plural) {
+    let (columns, cells): (&str, Cells) = match (group, plural) {
         ("", "services") => ("Name:name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector:wide", service),
         ("", "endpoints") => ("Name:name|Endpoints|Age", endpoints),
         ("discovery.k8s.io", "endpointslices") => ("Name:name|AddressType|Ports|Endpoints|Age", slice),

@@ -4,9 +4,7 @@ use edgeward_objects::Object;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Printer, age, joined, name, number, own_age, str_of, text};
-
-type Cells = fn(&Object, Timestamp) -> Vec<Value>;
+use super::{Cells, Printer, age, joined, name, number, own_age, str_of, text};
 
 pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
     let (columns, cells): (&str, Cells) = match (group, plural) {

@@ -4,10 +4,10 @@ use edgeward_objects::Object;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Printer, joined, name, own_age, str_of, text};
+use super::{Cells, Printer, joined, name, own_age, str_of, text};
 
 pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
-    let (columns, cells): (&str, fn(&Object, Timestamp) -> Vec<Value>) = match (group, plural) {
+    let (columns, cells): (&str, Cells) = match (group, plural) {
         ("", "persistentvolumes") => (
             "Name:name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|VolumeAttributesClass|Reason|Age|VolumeMode:wide",
             volume,

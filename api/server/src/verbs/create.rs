@@ -32,6 +32,7 @@ pub(crate) async fn create(call: &Call) -> Result<Reply, ApiError> {
 }
 
 async fn create_one(call: &Call, mut object: Object, dry: bool) -> Result<Reply, ApiError> {
+    crate::authz::check_created(&call.identity, &call.served, &object)?;
     admission::namespaces::check_open(call).await?;
     begin_status(call, &mut object);
     schema::admit(call, &mut object, None)?;

@@ -70,11 +70,6 @@ impl Verb {
     pub(crate) fn writes(self) -> bool {
         !matches!(self, Verb::Get | Verb::List | Verb::Watch)
     }
-
-    /// Whether its request may have a body.
-    pub(crate) fn has_body(self) -> bool {
-        self.writes()
-    }
 }
 
 /// Handles a verb on an object or a collection.

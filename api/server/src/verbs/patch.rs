@@ -31,7 +31,7 @@ pub(crate) async fn patch(call: &Call, part: Part) -> Result<Reply, ApiError> {
         if !patch.names_version() {
             after.remove(&["metadata", "resourceVersion"]);
         }
-        match update::change(call, part, &old, decode::fit(call, after)?).await {
+        match update::change(call, part, &old, &before, decode::fit(call, after)?).await {
             Err(error) if error.code == 409 && !patch.names_version() && tries < TRIES => tries += 1,
             result => return result,
         }

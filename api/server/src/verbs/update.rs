@@ -38,7 +38,8 @@ pub(crate) async fn update(call: &Call, part: Part) -> Result<Reply, ApiError> {
     let mut tries = 0;
     loop {
         let old = call.stored().await?;
-        match change(call, part, &old, sent.clone()).await {
+        let before = render::object(&old, &call.served)?;
+        match change(call, part, &old, &before, sent.clone()).await {
             // With a resourceVersion the conflict is the client's to solve.
             Err(error) if error.code == 409 && sent.resource_version().is_empty() && tries < TRIES => tries += 1,
             result => return result,
@@ -46,20 +47,26 @@ pub(crate) async fn update(call: &Call, part: Part) -> Result<Reply, ApiError> {
     }
 }
 
-/// Changes a stored object into `new`, as far as `part` goes, and answers with the outcome.
-pub(crate) async fn change(call: &Call, part: Part, old: &Arc<Entry>, new: Object) -> Result<Reply, ApiError> {
+/// Changes a stored object (`before` is what `old` holds) into `new`, as far as `part` goes, and answers with the outcome.
+pub(crate) async fn change(
+    call: &Call,
+    part: Part,
+    old: &Arc<Entry>,
+    before: &Object,
+    new: Object,
+) -> Result<Reply, ApiError> {
     let dry = call.query.dry_run()?;
     let asked = new.resource_version();
     if !asked.is_empty() && asked != "0" && asked != old.revision.to_string() {
         return Err(ApiError::modified(&call.served.resource, call.name()));
     }
-    let before = render::object(old, &call.served)?;
-    let mut after = merge_part(call, part, &before, new);
-    metadata::carry(call, &before, &mut after)?;
-    check_finalizers(call, &before, &after)?;
-    metadata::bump_generation(&call.served, &before, &mut after);
-    schema::admit(call, &mut after, Some(&before))?;
-    let reservation = admission::update(call, part, &before, &mut after).await?;
+    let mut after = merge_part(call, part, before, new);
+    metadata::carry(call, before, &mut after)?;
+    check_finalizers(call, before, &after)?;
+    schema::admit(call, &mut after, Some(before))?;
+    let reservation = admission::update(call, part, before, &mut after).await?;
+    // Last, so that what was pruned or filled in does not count as a wish of the user.
+    metadata::bump_generation(&call.served, before, &mut after);
     if dry {
         return call.answer_object(StatusCode::OK, &after);
     }
