@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::auth::Identity;
+use crate::auth::{Identity, MASTERS};
 use crate::authz::{self, Attributes};
 use crate::call::Call;
 use crate::catalog::Served;
@@ -56,6 +56,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
+    let own = matches!(&caller, Caller::Known(identity) if identity.is_in(MASTERS));
     let identity = match caller {
         Caller::Known(identity) => identity,
         Caller::Peer(peer) => server.authenticator.identify(&parts.headers, peer.as_ref())?,
@@ -67,7 +68,7 @@ where
         return Err(ApiError::unauthorized());
     }
     match route {
-        Route::Resource(path) => resource(server, parts, body, identity, path, query).await,
+        Route::Resource(path) => resource(server, parts, body, Asked { identity, own, path, query }).await,
         _ if parts.method != Method::GET && parts.method != Method::HEAD => Err(ApiError::method_not_allowed()),
         Route::Version => Ok(system::version()),
         Route::Health(check) => Ok(system::health(check, &query)),
@@ -99,18 +100,21 @@ fn document(server: &Server, parts: &Parts, route: &Route) -> Reply {
     found.map_or_else(Reply::page_not_found, |document| document.reply(known, JSON))
 }
 
-async fn resource<B>(
-    server: Arc<Server>,
-    parts: &Parts,
-    body: B,
+/// What is known of a request for a resource before the resource is looked up.
+struct Asked {
     identity: Arc<Identity>,
+    /// One of the platform's own controllers.
+    own: bool,
     path: ResourcePath,
     query: Query,
-) -> Result<Reply, ApiError>
+}
+
+async fn resource<B>(server: Arc<Server>, parts: &Parts, body: B, asked: Asked) -> Result<Reply, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
+    let Asked { identity, own, path, query } = asked;
     let catalog = server.catalog();
     let Some(served) = catalog.find(&path.group, &path.version, &path.resource).cloned() else {
         let known = catalog.has_version(&path.group, &path.version);
@@ -123,7 +127,7 @@ where
     authz::authorize(&server, &identity, &Attributes::of(&path, &served, verb, &query)).await?;
     check_served(&server, &served, &path, verb)?;
     // Watches have an account of their own; they would fill the places for ordinary requests.
-    let place = if verb == Verb::Watch { None } else { Some(server.flight.request()?) };
+    let place = if verb == Verb::Watch { None } else { server.flight.request(own)? };
     let form = if verb.writes() && path.subresource.is_some() { Form::Full } else { media::accepted(&parts.headers)? };
     let body = if verb.writes() { read_body(&server, body).await? } else { Bytes::new() };
     let warnings = served.custom.as_ref().and_then(|custom| custom.deprecation.clone()).into_iter().collect();

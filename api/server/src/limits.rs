@@ -39,10 +39,14 @@ impl InFlight {
         }
     }
 
-    /// A place for one ordinary request.
-    pub(crate) fn request(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// A place for one ordinary request. The platform's own controllers need none: their number is bounded by the program,
+    /// and clients outside must not be able to crowd them out.
+    pub(crate) fn request(&self, own: bool) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         REQUESTS.inc();
-        self.requests.clone().try_acquire_owned().map_err(|_| {
+        if own {
+            return Ok(None);
+        }
+        self.requests.clone().try_acquire_owned().map(Some).map_err(|_| {
             REFUSED.inc();
             ApiError::too_many_requests("too many requests, please try again later", 1)
         })
@@ -86,10 +90,11 @@ mod tests {
     fn places_come_back() {
         let limits = Limits { requests_in_flight: 1, watches_per_identity: 2, ..Limits::default() };
         let flight = InFlight::new(&limits);
-        let one = flight.request().unwrap();
-        assert_eq!(flight.request().unwrap_err().retry_after_seconds(), Some(1));
+        let one = flight.request(false).unwrap();
+        assert!(flight.request(true).unwrap().is_none(), "our own need no place");
+        assert_eq!(flight.request(false).unwrap_err().retry_after_seconds(), Some(1));
         drop(one);
-        assert!(flight.request().is_ok());
+        assert!(flight.request(false).is_ok());
         let (first, _second) = (flight.watch("a").unwrap(), flight.watch("a").unwrap());
         assert_eq!(flight.watch("a").err().map(|error| error.code), Some(429));
         assert!(flight.watch("b").is_ok());

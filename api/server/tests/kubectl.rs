@@ -142,6 +142,9 @@ async fn everyday_commands() {
                     apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
         std::fs::write(&manifest, text).unwrap();
         let manifest = manifest.display();
+        let node = lab.folder.path().join("node.yaml");
+        std::fs::write(&node, "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n").unwrap();
+        let node = node.display();
         let steps = [
             (format!("apply -f {manifest}"), "configmap/settings created"),
             ("label deployment web tier=front".into(), "deployment.apps/web labeled"),
@@ -163,6 +166,13 @@ async fn everyday_commands() {
             ("get namespaces".into(), "edge-system Active"),
             ("get svc".into(), "kubernetes ClusterIP 10.43.0.1 <none> 443/TCP"),
             ("get crd".into(), "nodepools.apps.openyurt.io "),
+            (format!("create -f {node}"), "node/n1 created"),
+            ("cordon n1".into(), "node/n1 cordoned"),
+            ("get nodes".into(), "n1 Unknown,SchedulingDisabled <none>"),
+            ("uncordon n1".into(), "node/n1 uncordoned"),
+            ("taint node n1 k=v:NoSchedule".into(), "node/n1 tainted"),
+            (format!("replace --force -f {node}"), "node/n1 replaced"),
+            ("get events".into(), ""),
             ("get --raw /readyz".into(), "ok"),
             ("version".into(), "v1.34.0+edgeward"),
             ("api-resources --api-group=devices.kubeedge.io".into(), "devices"),
