@@ -72,7 +72,8 @@ impl Shared {
             let Some(batch) = self.take(&key) else { return };
             let outcome = self.write(&key, batch.update).await.map_err(|error| error.to_string());
             if outcome.is_ok() {
-                self.context.queue.add(key.clone());
+                // Reports of the next moment are shown along with this one.
+                self.context.queue.add_after(key.clone(), self.context.options.mirror_interval);
             }
             for reporter in batch.reporters {
                 let _gone = reporter.send(outcome.clone());

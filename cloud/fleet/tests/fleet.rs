@@ -14,7 +14,6 @@ use edgeward_store::SqliteStore;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams, WatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
@@ -34,7 +33,6 @@ impl Cloud {
         let store = SqliteStore::open(folder.path().join("store.db"), edgeward_store::Options::default()).unwrap();
         let api = ApiServer::start(edgeward_server::Options::default(), Arc::new(store), &tasks).await.unwrap();
         let client = Client::new(api.local_service(Identity::admin()), "default");
-        install_crds(&client).await;
         let options = Options { mirror_interval: Duration::from_millis(100), ..Options::default() };
         let fleet = Fleet::start(client.clone(), options, &tasks);
         let cloud = Self { tasks, client, fleet, _folder: folder };
@@ -87,7 +85,7 @@ impl Cloud {
                 let _something_changed = changes.try_next().await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
+        match tokio::time::timeout(Duration::from_secs(60), waiting).await {
             Ok(object) => object,
             Err(_) => panic!("{kind} {name} is {:?}", api.get_opt(name).await),
         }
@@ -95,25 +93,6 @@ impl Cloud {
 
     async fn report(&self, device: &str, values: &[(&str, &str)]) {
         self.fleet.twin_update("n1", "default", device, &twins(values)).await.unwrap();
-    }
-}
-
-/// Open-ended definitions of the device kinds, where the server has none of its own.
-async fn install_crds(client: &Client) {
-    for (kind, plural) in [("Device", "devices"), ("DeviceModel", "devicemodels"), ("DeviceStatus", "devicestatuses")] {
-        let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-        let version =
-            |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema});
-        let definition = json!({
-            "metadata": {"name": format!("{plural}.devices.kubeedge.io")},
-            "spec": {"group": "devices.kubeedge.io", "scope": "Namespaced",
-                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-                "versions": [version("v1beta1", true), version("v1alpha2", false)]}});
-        let definition: CustomResourceDefinition = serde_json::from_value(definition).unwrap();
-        match Api::all(client.clone()).create(&PostParams::default(), &definition).await {
-            Err(kube::Error::Api(refused)) if refused.code == 409 => {}
-            outcome => drop(outcome.unwrap()),
-        }
     }
 }
 

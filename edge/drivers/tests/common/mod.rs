@@ -56,7 +56,7 @@ impl Node {
                 self.news.recv().await;
             }
         };
-        let seen = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let seen = tokio::time::timeout(Duration::from_secs(60), waiting).await;
         match seen {
             Ok(view) => view,
             Err(_) => panic!("{name} never came; it is {:?}", self.twin.describe("default", name).await),
