@@ -154,6 +154,23 @@ async fn finalizers_hold_an_object() {
 }
 
 #[tokio::test]
+async fn dependents_first_or_kept() {
+    let api = Api::start().await;
+    let maps: KubeApi<ConfigMap> = KubeApi::default_namespaced(api.client());
+    for (policy, expected) in [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")] {
+        maps.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+        let path = "DELETE /api/v1/namespaces/default/configmaps/a";
+        for _ in 0..2 {
+            let waiting = api.ask(path, json!({"propagationPolicy": policy})).await.body;
+            assert_eq!(waiting["metadata"]["finalizers"], json!([expected]), "{waiting}");
+            assert!(waiting["metadata"]["deletionTimestamp"].is_string());
+        }
+        let gone = api.ask(path, json!({"propagationPolicy": "Background"})).await.body;
+        assert_eq!((gone["kind"].as_str(), gone["status"].as_str()), (Some("Status"), Some("Success")));
+    }
+}
+
+#[tokio::test]
 async fn namespaces_open_and_close() {
     let api = Api::start().await;
     let namespaces: KubeApi<Namespace> = KubeApi::all(api.client());

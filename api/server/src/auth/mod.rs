@@ -5,7 +5,7 @@ pub(crate) mod tokens;
 
 use std::sync::Arc;
 
-use edgeward_objects::ApiError;
+use edgeward_objects::{ApiError, GroupResource};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -30,10 +30,11 @@ impl Authenticator {
         headers: &HeaderMap,
         peer: Option<&Arc<Identity>>,
     ) -> Result<Arc<Identity>, ApiError> {
-        if let Some(token) = bearer(headers) {
-            return self.token(token).map(Arc::new).ok_or_else(ApiError::unauthorized);
-        }
-        Ok(peer.cloned().unwrap_or_else(|| Arc::new(Identity::anonymous())))
+        let caller = match bearer(headers) {
+            Some(token) => self.token(token).map(Arc::new).ok_or_else(ApiError::unauthorized)?,
+            None => peer.cloned().unwrap_or_else(|| Arc::new(Identity::anonymous())),
+        };
+        impersonated(headers, caller)
     }
 
     /// The identity a bearer token stands for.
@@ -43,6 +44,33 @@ impl Authenticator {
         }
         self.keys.verify(token).map(|claims| claims.identity())
     }
+}
+
+/// `kubectl --as`: administrators may speak as somebody else. Headers that were ignored would let them act as themselves
+/// while they believe they test the rights of another.
+fn impersonated(headers: &HeaderMap, caller: Arc<Identity>) -> Result<Arc<Identity>, ApiError> {
+    let Some(user) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) else {
+        let other = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
+        return if other {
+            Err(ApiError::bad_request("impersonation needs the header Impersonate-User"))
+        } else {
+            Ok(caller)
+        };
+    };
+    if !caller.is_in(MASTERS) {
+        let why = format!(
+            "User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+            caller.user
+        );
+        return Err(ApiError::forbidden(&GroupResource::new("", "users"), user, &why));
+    }
+    let groups: Vec<&str> =
+        headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+    let account = Identity::new(user, groups.iter().copied());
+    Ok(Arc::new(match account.as_service_account() {
+        Some((namespace, name)) if groups.is_empty() => Identity::service_account(namespace, name, ""),
+        _ => account,
+    }))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -58,6 +86,25 @@ fn same(left: &[u8], right: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn administrators_may_speak_as_others() {
+        let authenticator = Authenticator::new(None, TokenKeys::open(None).unwrap());
+        let ask = |caller: Identity, headers: &[(&'static str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            authenticator.identify(&headers, Some(&Arc::new(caller)))
+        };
+        let jane = ask(Identity::admin(), &[("impersonate-user", "jane"), ("impersonate-group", "dev")]).unwrap();
+        assert!(jane.user == "jane" && jane.is_in("dev") && !jane.is_in(MASTERS));
+        let account = ask(Identity::admin(), &[("impersonate-user", "system:serviceaccount:a:b")]).unwrap();
+        assert!(account.is_in("system:serviceaccounts:a"));
+        let refused = ask(Identity::node("n"), &[("impersonate-user", "jane")]).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "users \"jane\" is forbidden: User \"system:node:n\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+        );
+        assert_eq!(ask(Identity::admin(), &[("impersonate-group", "dev")]).unwrap_err().code, 400);
+    }
 
     #[test]
     fn bearer_tokens_and_their_absence() {

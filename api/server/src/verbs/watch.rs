@@ -167,7 +167,8 @@ impl Feed {
         let mut out = Vec::new();
         while !self.ended && out.len() < CHUNK {
             if let Some(entry) = self.initial.next() {
-                self.put(&mut out, "ADDED", &entry, true);
+                // Old states, rendered for this watch alone: a shared row would show the age it had long ago.
+                self.put(&mut out, "ADDED", &entry, false);
             } else if let Some(revision) = self.mark_end.take() {
                 self.bookmark(&mut out, revision, true);
             } else if out.is_empty() {
