@@ -44,5 +44,5 @@ mod watch;
 pub use error::Error;
 pub use object::DEVICE_NODE_ANNOTATION;
 pub use options::{DeviceUplink, HandlerError, Handlers, Options, TelemetrySink};
-pub use service::{Handle, LogsError, PeerKind, Service, SessionEvent, SessionInfo};
+pub use service::{Handle, LogsError, PeerKind, Service, SessionEvent, SessionInfo, forget_node};
 pub use streams::NodeStream;

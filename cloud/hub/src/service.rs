@@ -175,12 +175,7 @@ impl Handle {
     /// Frees a node name for another machine: the next key that joins under it with a token gets it. The session of the
     /// present holder ends and its certificate is refused from now on. False: no key held the name.
     pub async fn forget_node(&self, node: &str) -> Result<bool, Error> {
-        let forgotten = self
-            .hub
-            .keys
-            .forget(node)
-            .await
-            .map_err(|failure| Error::Refused { action: "forget the node's key", reason: failure.message })?;
+        let forgotten = forget_node(&self.hub.client, node).await?;
         let session = self.hub.sessions.lock().get(node).map(|slot| slot.tasks.clone());
         if let Some(session) = session {
             session.token().cancel();
@@ -207,6 +202,13 @@ impl Handle {
     pub fn link_address(&self) -> SocketAddr {
         self.link_address
     }
+}
+
+/// Frees a node name through the API alone, for a command line beside a running hub: the certificate of the present
+/// holder opens no session any more; the session it has ends when the new holder connects. See [`Handle::forget_node`].
+pub async fn forget_node(client: &Client, node: &str) -> Result<bool, Error> {
+    let forgotten = Keys::new(client.clone()).forget(node).await;
+    forgotten.map_err(|failure| Error::Refused { action: "forget the node's key", reason: failure.message })
 }
 
 impl Hub {
