@@ -66,7 +66,7 @@ impl Twin {
         let path = options.path.clone();
         let (store, devices) = blocking(move || {
             let store = Store::open(&path)?;
-            let devices = store.load()?;
+            let devices = store.load().map_err(|source| TwinError::Open { path, source })?;
             Ok((store, devices))
         })
         .await?;

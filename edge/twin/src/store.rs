@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// All devices with their twins.
-    pub(crate) fn load(&self) -> Result<BTreeMap<DeviceId, DeviceEntry>, TwinError> {
+    pub(crate) fn load(&self) -> rusqlite::Result<BTreeMap<DeviceId, DeviceEntry>> {
         let mut devices = BTreeMap::new();
         let mut select = self.connection.prepare(&format!("{SELECT_DEVICE} ORDER BY id"))?;
         for device in select.query_map([], read_device)? {

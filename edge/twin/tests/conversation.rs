@@ -260,14 +260,22 @@ async fn drivers_hear_of_their_devices() {
 }
 
 #[tokio::test]
-async fn a_newer_file_is_refused() {
+async fn files_that_cannot_be_used_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     Node::start(folder.path()).await.stop().await;
     let path = folder.path().join("twins.db");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let sql = |text: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(text).unwrap();
     let tasks = edgeward_service::Tasks::root("test");
     let broker = edgeward_broker::Options { listen: vec![], ..Default::default() };
     let broker = edgeward_broker::Broker::start(broker, &tasks).await.unwrap();
-    let refused = edgeward_twin::Twin::start(edgeward_twin::Options::new(&path, "n1"), broker, &tasks).await;
-    assert!(refused.unwrap_err().to_string().contains("format 99"));
+    let start = async || {
+        let options = edgeward_twin::Options::new(&path, "n1");
+        edgeward_twin::Twin::start(options, broker.clone(), &tasks).await.unwrap_err().to_string()
+    };
+    sql("PRAGMA user_version = 99");
+    assert!(start().await.contains("format 99"));
+    sql("PRAGMA user_version = 1; DROP TABLE device_twin");
+    assert!(start().await.contains("cannot be opened: no such table"));
+    std::fs::write(&path, "this is no database, whatever its name says ".repeat(100)).unwrap();
+    assert!(start().await.contains("cannot be opened: file is not a database"));
 }
