@@ -1,10 +1,14 @@
 //! The JSONPath that printer columns use: dotted and bracketed names, indexes, `[*]`, and filters that compare one field.
 
 use edgeward_objects::Object;
+use jiff::Timestamp;
 use serde_json::Value;
 
-/// One cell: the first match of a path, typed as its column says; null if nothing matches.
-pub(super) fn cell(path: &str, kind: &str, object: &Object) -> Value {
+use super::age;
+
+/// One cell: the first match of a path, typed as its column says; null if nothing matches. A date is its age: kubectl prints
+/// what it gets, as it does for built-in kinds.
+pub(super) fn cell(path: &str, kind: &str, object: &Object, now: Timestamp) -> Value {
     let root = Value::Object(object.as_map().clone());
     let found = find(&root, path);
     let Some(first) = found.first() else { return Value::Null };
@@ -12,7 +16,9 @@ pub(super) fn cell(path: &str, kind: &str, object: &Object) -> Value {
         (_, Value::Null) => Value::Null,
         ("integer", Value::Number(_)) | ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) => (*first).clone(),
         ("integer" | "number" | "boolean", _) => Value::Null,
-        ("date", Value::String(_)) => (*first).clone(),
+        ("date", Value::String(text)) => {
+            age::since(text, now).map_or_else(|| "<invalid>".to_owned(), age::human).into()
+        }
         ("date", _) => Value::Null,
         // Several matches of a string column are printed as a list, as upstream does.
         (_, _) if found.len() > 1 => Value::from(found.iter().map(|value| plain(value)).collect::<Vec<_>>().join(",")),
@@ -171,15 +177,18 @@ mod tests {
             (".spec.items[*].k", "string", json!("1,2")),
             (".metadata.annotations.a\\.b/c", "string", json!("x")),
             (".metadata.annotations['a.b/c']", "string", json!("x")),
-            (".metadata.creationTimestamp", "date", json!("2026-01-01T00:00:00Z")),
+            (".metadata.creationTimestamp", "date", json!("90s")),
+            (".spec.n", "date", Value::Null),
+            (".spec.list[0]", "date", json!("<invalid>")),
             (".status.conditions[?(@.type==\"Ready\")].status", "string", json!("True")),
             (".status.conditions[?(@.type != 'Ready')].status", "string", json!("False")),
             ("{.spec.n}", "integer", json!(3)),
             ("..", "string", Value::Null),
             (".spec[", "string", Value::Null),
         ];
+        let now = "2026-01-01T00:01:30Z".parse().unwrap();
         for (path, kind, expected) in cases {
-            assert_eq!(cell(path, kind, &object), expected, "{path}");
+            assert_eq!(cell(path, kind, &object, now), expected, "{path}");
         }
     }
 

@@ -69,7 +69,7 @@ fn printer(served: &Served) -> Printer {
 pub(crate) fn row(served: &Served, object: &Object, include: Include, now: Timestamp) -> Value {
     let cells = match &served.custom {
         Some(custom) => {
-            let cell = |column: &crate::catalog::Column| jsonpath::cell(&column.path, &column.kind, object);
+            let cell = |column: &crate::catalog::Column| jsonpath::cell(&column.path, &column.kind, object, now);
             std::iter::once(name(object)).chain(custom.columns.iter().map(cell)).collect()
         }
         None => (printer(served).cells)(object, now),
