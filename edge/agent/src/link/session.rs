@@ -56,7 +56,7 @@ pub(crate) struct Session {
 
 /// The receiving ends of a session's channels.
 pub(super) struct Parts {
-    out: mpsc::Receiver<Out>,
+    pub(super) out: mpsc::Receiver<Out>,
     stored: watch::Sender<Option<u64>>,
 }
 

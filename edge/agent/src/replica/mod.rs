@@ -321,3 +321,6 @@ fn is_older(version: &str, than: &str) -> bool {
 }
 
 static RETRIES: Counter = Counter::new("edgeward_replica_retries_total", "changes made again because of another one");
+
+#[cfg(test)]
+mod tests;
