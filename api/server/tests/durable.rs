@@ -129,6 +129,30 @@ async fn events_of_the_new_group_are_seen_in_the_old() {
     );
 }
 
+/// Many filtered watches of the same changes, as 500 nodes have on pods.
+#[allow(clippy::print_stderr, reason = "a measurement prints its figures")]
+async fn fan_out(api: &Api, maps: &KubeApi<ConfigMap>) {
+    const WATCHES: usize = 500;
+    const CHANGES: usize = 200;
+    let start = maps.list(&kube::api::ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let begun = std::time::Instant::now();
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES {
+        let params = kube::api::WatchParams::default().labels("!none").timeout(250);
+        watches.push(maps.watch(&params, &start).await.unwrap().boxed().take(CHANGES).count());
+    }
+    let writes = async {
+        for index in 0..CHANGES {
+            let patch = json!({"data": {"f": index.to_string()}});
+            let answer = api.ask(&format!("PATCH /api/v1/namespaces/default/configmaps/m{}", index % 50), patch).await;
+            assert_eq!(answer.code, 200);
+        }
+    };
+    futures::join!(futures::future::join_all(watches), writes);
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("fan-out: {} events in {seconds:.2} s, {:.0}/s", WATCHES * CHANGES, (WATCHES * CHANGES) as f64 / seconds);
+}
+
 /// Not a timed assertion: prints what this machine does. `cargo test --release -- --ignored --nocapture throughput`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
@@ -160,6 +184,7 @@ async fn throughput() {
     futures::stream::iter(patches).buffer_unordered(64).collect::<Vec<_>>().await;
     let seconds = begun.elapsed().as_secs_f64();
     eprintln!("patches: {PATCHES} in {seconds:.2} s, {:.0}/s", PATCHES as f64 / seconds);
+    fan_out(&api, &maps).await;
 }
 
 #[tokio::test]

@@ -30,7 +30,15 @@ pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
             })
         }
         ("admissionregistration.k8s.io", plural) => return policy(plural),
-        ("resource.k8s.io", "resourceslices") => ("Name:name|Node|Driver|Pool|Age", |o, now| {
+        ("resource.k8s.io" | "flowcontrol.apiserver.k8s.io", plural) => return device_or_flow(plural),
+        _ => return None,
+    };
+    Some(Printer { columns, cells })
+}
+
+fn device_or_flow(plural: &str) -> Option<Printer> {
+    let (columns, cells): (&str, Cells) = match plural {
+        "resourceslices" => ("Name:name|Node|Driver|Pool|Age", |o, now| {
             let field = |path: &[&str]| json!(o.get_str(path).unwrap_or_default());
             vec![
                 name(o),
@@ -40,18 +48,15 @@ pub(super) fn printer(group: &str, plural: &str) -> Option<Printer> {
                 own_age(o, now),
             ]
         }),
-        ("resource.k8s.io", "resourceclaims") => ("Name:name|State|Age", |o, now| {
+        "resourceclaims" => ("Name:name|State|Age", |o, now| {
             let allocated = o.get(&["status", "allocation"]).is_some();
             vec![name(o), json!(if allocated { "allocated" } else { "pending" }), own_age(o, now)]
         }),
-        ("resource.k8s.io", _) => ("Name:name|Age", |o, now| vec![name(o), own_age(o, now)]),
-        ("flowcontrol.apiserver.k8s.io", "flowschemas") => {
-            ("Name:name|PriorityLevel|MatchingPrecedence|DistinguisherMethod|Age|MissingPL", flow_schema)
-        }
-        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => {
+        "flowschemas" => ("Name:name|PriorityLevel|MatchingPrecedence|DistinguisherMethod|Age|MissingPL", flow_schema),
+        "prioritylevelconfigurations" => {
             ("Name:name|Type|NominalConcurrencyShares|Queues|HandSize|QueueLengthLimit|Age", priority_level)
         }
-        _ => return None,
+        _ => ("Name:name|Age", |o, now| vec![name(o), own_age(o, now)]),
     };
     Some(Printer { columns, cells })
 }

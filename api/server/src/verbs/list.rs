@@ -63,14 +63,7 @@ pub(crate) async fn collect(call: &Call, filter: &Filter) -> Result<Listed, ApiE
     }
     let (mut entries, mut at) = (Vec::new(), at);
     loop {
-        let wanted = if filter.is_empty() {
-            limit
-        } else if limit == 0 {
-            0
-        } else {
-            STEP.max(limit)
-        };
-        let query = ListQuery { scope: call.scope(), at, limit: wanted, after: after.take() };
+        let query = ListQuery { scope: call.scope(), at, limit: read_at_once(limit, filter), after: after.take() };
         let page = call.server.store.list(query).await.map_err(|error| continued_error(call, error))?;
         // All pages of one list show the same moment.
         at = Some(page.revision);
@@ -94,6 +87,11 @@ pub(crate) async fn collect(call: &Call, filter: &Filter) -> Result<Listed, ApiE
         }
         after = last;
     }
+}
+
+/// How many entries to read together: a selector may pick few of many.
+fn read_at_once(limit: usize, filter: &Filter) -> usize {
+    if filter.is_empty() || limit == 0 { limit } else { STEP.max(limit) }
 }
 
 /// Every entry a filter lets through, now, whatever paging the query asks for.
