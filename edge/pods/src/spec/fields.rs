@@ -52,11 +52,11 @@ pub(crate) fn resource_field(pod: &Pod, own: &str, selector: &ResourceFieldSelec
     divided.map(|value| value.to_string()).ok_or_else(|| format!("{} does not fit", selector.resource))
 }
 
-/// In billionths of the resource's unit.
+/// In thousandths of the resource's unit.
 fn value_of(container: &Container, resource: &str) -> Option<i128> {
     let (limits, requests) = (resources::limits(container), resources::requests(container));
-    let cpu = |millis: i64| i128::from(millis) * 1_000_000;
-    let memory = |bytes: i64| i128::from(bytes) * 1_000_000_000;
+    let cpu = |millis: i64| i128::from(millis);
+    let memory = |bytes: i64| i128::from(bytes) * 1000;
     let or_all = |value: i64, all: i64| if value > 0 { value } else { all };
     Some(match resource {
         "limits.cpu" => cpu(or_all(limits.cpu_millis, all_cpus())),

@@ -108,7 +108,7 @@ async fn one(
 
 fn empty_dir(path: &Path, source: &EmptyDirVolumeSource, group: Option<i64>) -> Result<(), Error> {
     if source.medium.as_deref() == Some("Memory") {
-        let limit = source.size_limit.as_ref().and_then(|limit| resources::in_units(limit, 1_000_000_000));
+        let limit = source.size_limit.as_ref().and_then(resources::bytes);
         tmpfs(path, limit)?;
     }
     if path.is_dir() && path.join(".").metadata().is_ok_and(|data| data.mode() & 0o777 == 0o777) {

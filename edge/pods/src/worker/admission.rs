@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parking_lot::Mutex;
 
 use crate::pod;
@@ -61,11 +62,11 @@ pub(super) fn refuse(pod: &Pod, node: Option<&Node>, taken: Taken, max_pods: usi
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref())?;
     let requests = resources::pod_requests(pod);
     let wanted = [
-        ("cpu", requests.cpu_millis, taken.amounts.cpu_millis, 1_000_000),
-        ("memory", requests.memory, taken.amounts.memory, 1_000_000_000),
+        ("cpu", requests.cpu_millis, taken.amounts.cpu_millis, resources::millis as fn(&Quantity) -> Option<i64>),
+        ("memory", requests.memory, taken.amounts.memory, resources::bytes),
     ];
-    wanted.into_iter().find_map(|(name, wanted, used, unit)| {
-        let all = allocatable.get(name).and_then(|quantity| resources::in_units(quantity, unit))?;
+    wanted.into_iter().find_map(|(name, wanted, used, read)| {
+        let all = allocatable.get(name).and_then(read)?;
         (wanted > 0 && used.saturating_add(wanted) > all).then(|| too_little(name, wanted, used, all))
     })
 }
