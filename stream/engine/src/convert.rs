@@ -1,9 +1,13 @@
 //! Declared types against values: what the decoder accepts and what STRICT_VALIDATION converts.
 
 use base64::Engine as _;
-use edgeward_functions::Value;
+use edgeward_functions::format::GoText;
+use edgeward_functions::json::{Numbers, parse};
+use edgeward_functions::{Map, Value, time};
+use edgeward_sql::ast::Expr;
 
-use crate::schema::ColumnType;
+use crate::StreamDef;
+use crate::schema::{ColumnType, Field};
 
 /// Takes a JSON value into a column of a declared type, without STRICT_VALIDATION.
 ///
@@ -35,6 +39,74 @@ pub(crate) fn conform(name: &str, value: Value, declared: &ColumnType) -> Result
         }
         (declared, value) => return Err(format!("{name} has wrong type:{}, expect:{}", json_kind(&value), type_name(declared))),
     })
+}
+
+/// Takes a value into a column of a declared type under STRICT_VALIDATION, converting within its kind.
+///
+/// # Errors
+/// The value is of another kind; the text names the column.
+pub(crate) fn convert(name: &str, value: Value, declared: &ColumnType, definition: &StreamDef) -> Result<Value, String> {
+    let refuse = |value: &Value| format!("field {name} type mismatch: cannot convert {}({}) to {}", value.type_name(), GoText(value), type_name(declared));
+    Ok(match (declared, value) {
+        (ColumnType::Bigint, Value::Int(int)) => Value::Int(int),
+        (ColumnType::Bigint, Value::Float(float)) => Value::Int(float as i64),
+        (ColumnType::Float, Value::Int(int)) => Value::Float(int as f64),
+        (ColumnType::Float, value @ Value::Float(_)) => value,
+        (ColumnType::String, value @ Value::Str(_)) => value,
+        (ColumnType::Boolean, value @ Value::Bool(_)) => value,
+        (ColumnType::Bytea, value @ Value::Bytes(_)) => value,
+        (ColumnType::Bytea, Value::Str(text)) => decode_base64(name, &text)?,
+        (ColumnType::Datetime, value @ Value::Time(_)) => value,
+        (ColumnType::Datetime, Value::Str(text)) => {
+            let time = match &definition.timestamp_format {
+                Some(format) => time::parse_with(&text, format, &definition.timezone),
+                None => time::to_timestamp(&Value::Str(text), &definition.timezone),
+            };
+            Value::Time(time.map_err(|error| format!("field {name} type mismatch: {error}"))?)
+        }
+        (ColumnType::Datetime, value @ (Value::Int(_) | Value::Float(_))) => {
+            Value::Time(time::to_timestamp(&value, &definition.timezone).map_err(|error| error.to_string())?)
+        }
+        (ColumnType::Array(item), Value::Array(items)) => {
+            let converted: Result<Vec<Value>, String> = items.iter().map(|value| convert(name, value.clone(), item, definition)).collect();
+            Value::array(converted?)
+        }
+        (ColumnType::Struct(fields), Value::Map(map)) => Value::map(convert_fields(fields, &map, definition)?),
+        // A struct may come as JSON text.
+        (ColumnType::Struct(fields), Value::Str(text)) => match parse(text.as_bytes(), Numbers::WholeAsInt) {
+            Ok(Value::Map(map)) => Value::map(convert_fields(fields, &map, definition)?),
+            _ => return Err(refuse(&Value::Str(text))),
+        },
+        (_, value) => return Err(refuse(&value)),
+    })
+}
+
+/// Every declared field of a row, converted; a missing one takes its DEFAULT.
+///
+/// # Errors
+/// `field X is not found`, or the conversion's.
+pub(crate) fn convert_fields(fields: &[Field], row: &Map, definition: &StreamDef) -> Result<Map, String> {
+    let mut converted = Map::new();
+    for field in fields {
+        let value = match (row.get(field.name.as_str()), &field.default) {
+            (Some(value), _) if !value.is_nil() => value.clone(),
+            (_, Some(default)) => literal(default),
+            _ => return Err(format!("field {} is not found", field.name)),
+        };
+        converted.insert(field.name.as_str().into(), convert(&field.name, value, &field.data_type, definition)?);
+    }
+    Ok(converted)
+}
+
+/// The value of a DEFAULT.
+fn literal(expr: &Expr) -> Value {
+    match expr {
+        Expr::Int(int) => Value::Int(*int),
+        Expr::Float(float) => Value::Float(*float),
+        Expr::Str(text) => Value::str(text.as_str()),
+        Expr::Bool(bool) => Value::Bool(*bool),
+        _ => Value::Nil,
+    }
 }
 
 fn decode_base64(name: &str, text: &str) -> Result<Value, String> {

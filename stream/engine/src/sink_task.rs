@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use edgeward_service::{Tasks, clock};
 use parking_lot::Mutex;
@@ -12,6 +13,9 @@ use crate::metrics::NodeMetrics;
 use crate::queue::{Queue, settle};
 use crate::sink::{Sink, SinkInput};
 use crate::Connection;
+
+/// How long a sink may go on after its rule was stopped; then what waits is given up, so that a hanging peer holds nothing back.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// The queue and counters of a sink.
 pub(crate) struct SinkTask {
@@ -46,7 +50,7 @@ impl SinkTask {
             failed: AtomicU64::new(0),
             last: Mutex::default(),
         });
-        tasks.spawn("sink", task.clone().run(input.sink));
+        tasks.spawn("sink", task.clone().run(input.sink, tasks.clone()));
         task
     }
 
@@ -65,25 +69,35 @@ impl SinkTask {
         self.queue.wake();
     }
 
-    /// The task lives until the rule's runner ends it, also when the rule is cancelled: what was handed over is sent.
-    async fn run(self: Arc<Self>, mut sink: Box<dyn Sink>) {
+    /// Lives until the rule's runner ends it, also when the rule is stopped: what was handed over is sent.
+    async fn run(self: Arc<Self>, mut sink: Box<dyn Sink>, tasks: Tasks) {
+        let expired = async {
+            tasks.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = self.pump(&mut *sink) => sink.close().await,
+            () = expired => tracing::warn!(sink = self.name, waiting = self.queue.len(), "sink did not finish in time, its messages are given up"),
+        }
+    }
+
+    async fn pump(&self, sink: &mut dyn Sink) {
         let mut batch = VecDeque::new();
         loop {
             let ended = self.ended.load(Ordering::Acquire);
             self.queue.drain(&mut batch);
             if batch.is_empty() {
                 if ended {
-                    break;
+                    return;
                 }
                 self.queue.ready().await;
                 continue;
             }
             while let Some(emission) = batch.pop_front() {
-                self.send(&mut *sink, &emission).await;
+                self.send(sink, &emission).await;
             }
             settle(&mut batch);
         }
-        sink.close().await;
     }
 
     async fn send(&self, sink: &mut dyn Sink, emission: &Emission) {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use edgeward_functions::{Map, Value, time};
-use edgeward_functions::json::Cursor;
+use edgeward_functions::json::{Cursor, Numbers, parse};
 use edgeward_service::clock;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
+use crate::convert::convert_fields;
 use crate::layout::Layout;
 use crate::queue::Queue;
 use crate::row::{Origin, Row, Slot};
@@ -28,6 +29,8 @@ pub struct Stream {
 
 struct State {
     layout: Layout,
+    /// The definition, under STRICT_VALIDATION.
+    strict: Option<StreamDef>,
     timestamp: Option<Timestamp>,
     decoder: Option<Box<dyn Decode>>,
     taps: Vec<Tap>,
@@ -71,6 +74,7 @@ impl Stream {
         });
         let state = State {
             layout,
+            strict: (definition.strict && !definition.is_schemaless()).then(|| definition.clone()),
             timestamp,
             decoder,
             taps: Vec::new(),
@@ -156,10 +160,7 @@ impl Stream {
         let mut state = self.state.lock();
         let state = &mut *state;
         let decoded = match body {
-            Body::Row(map) => {
-                state.take_map(map, now, &meta, &ack);
-                Ok(())
-            }
+            Body::Row(map) => state.take_map(map, now, &meta, &ack),
             Body::Payload(payload) => state.take_payload(payload, now, &meta, &ack),
         };
         if let Err(text) = decoded {
@@ -187,8 +188,7 @@ impl State {
         if let Some(decoder) = &mut self.decoder {
             let mut rows = Vec::new();
             decoder.decode(&payload, &mut rows)?;
-            rows.into_iter().for_each(|row| self.take_map(row, now, meta, ack));
-            return Ok(());
+            return rows.into_iter().try_for_each(|row| self.take_map(row, now, meta, ack));
         }
         let mut cursor = Cursor::new(&payload);
         cursor.blank();
@@ -207,6 +207,12 @@ impl State {
     }
 
     fn take_object(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+        if self.strict.is_some() {
+            return match parse(&payload, Numbers::WholeAsInt).map_err(|error| error.to_string())? {
+                Value::Map(map) => self.take_map(map, now, meta, ack),
+                _ => Err("cannot parse JSON: a row must be an object".to_string()),
+            };
+        }
         let mut slots = std::mem::take(&mut self.scratch);
         self.layout.scan(&payload, &mut slots)?;
         let numbers = self.layout.numbers();
@@ -214,10 +220,16 @@ impl State {
         Ok(())
     }
 
-    fn take_map(&mut self, map: Arc<Map>, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) {
+    /// Under STRICT_VALIDATION every row is converted as a whole before rules see it.
+    fn take_map(&mut self, map: Arc<Map>, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+        let map = match &self.strict {
+            Some(definition) => Arc::new(convert_fields(&definition.fields, &map, definition)?),
+            None => map,
+        };
         let mut slots = std::mem::take(&mut self.scratch);
         self.layout.pick(&map, &mut slots);
         self.route(slots, Origin::Map(map), now, meta, ack);
+        Ok(())
     }
 
     /// Offers a row to every rule; only a row that someone keeps is moved to the heap for good.
@@ -226,18 +238,25 @@ impl State {
         row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&row));
         row.meta = meta.clone();
         row.ack = ack.clone();
-        let mut shared = Holder::Mine(row);
+        let mut kept: Option<Arc<Row>> = None;
+        let mut row = Some(row);
         for tap in &mut self.taps {
-            let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter(shared.row())) {
+            let Some(seen) = kept.as_deref().or(row.as_ref()) else { return };
+            let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter(seen)) {
                 Ok(false) => continue,
-                Ok(true) => Item::Row(tap.input, shared.share()),
+                Ok(true) => {
+                    // The first rule that keeps the row moves it to the heap; the others share it.
+                    kept = kept.or_else(|| row.take().map(Arc::new));
+                    let Some(kept) = &kept else { return };
+                    Item::Row(tap.input, kept.clone())
+                }
                 Err(text) => Item::Error(text.into(), ack.clone()),
             };
             if tap.queue.push(item) {
                 self.full.push(tap.queue.clone());
             }
         }
-        if let Holder::Mine(row) = shared {
+        if let Some(row) = row {
             self.scratch = row.slots.into_vec();
         }
     }
@@ -268,33 +287,6 @@ impl Timestamp {
             (value, _) => time::to_timestamp(value, &self.zone),
         };
         time.ok().map(|time| time.as_millisecond())
-    }
-}
-
-/// A row that becomes shared when the first rule keeps it.
-enum Holder {
-    Mine(Row),
-    Shared(Arc<Row>),
-    Moving,
-}
-
-impl Holder {
-    fn row(&self) -> &Row {
-        match self {
-            Holder::Mine(row) => row,
-            Holder::Shared(row) => row,
-            Holder::Moving => unreachable!("a row is moved only inside share()"),
-        }
-    }
-
-    fn share(&mut self) -> Arc<Row> {
-        let shared = match std::mem::replace(self, Holder::Moving) {
-            Holder::Mine(row) => Arc::new(row),
-            Holder::Shared(row) => row,
-            Holder::Moving => unreachable!("a row is moved only inside share()"),
-        };
-        *self = Holder::Shared(shared.clone());
-        shared
     }
 }
 

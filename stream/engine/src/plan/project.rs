@@ -54,6 +54,9 @@ impl Projection {
                 SelectField::Expr { expr, alias, invisible } => projection.field(expr, alias.as_deref(), *invisible, &mut unnamed, compiler)?,
             }
         }
+        if options.send_meta_to_sink {
+            projection.put("__meta", Expr::Meta(None, None));
+        }
         projection.finish();
         Ok(projection)
     }

@@ -45,7 +45,7 @@ impl Core {
         if part("statement").as_str() != Some(&self.statement) {
             return Err(refuse("it belongs to another statement"));
         }
-        let loader = Loader { streams, program: self.program.clone() };
+        let loader = Loader { streams, program: self.program.clone(), event_time: self.options.is_event_time };
         load_analytic(&mut self.analytic, &part("analytic"));
         if let Some(watermark) = &mut self.watermark {
             loader.watermark(watermark, &part("watermark")).ok_or_else(|| refuse("the watermark is damaged"))?;
@@ -128,6 +128,8 @@ fn save_window(window: &Window) -> Value {
 struct Loader<'a> {
     streams: &'a [Arc<Stream>],
     program: Arc<crate::plan::Program>,
+    /// Rows run on their own time rather than that of arrival.
+    event_time: bool,
 }
 
 impl Loader<'_> {
@@ -137,8 +139,7 @@ impl Loader<'_> {
         let mut row = self.streams.get(input)?.row_of(row, *at);
         row.event = event.as_i64();
         row.meta = meta.as_map().cloned();
-        // The time the rule runs on: its own with event time, else that of arrival.
-        let at = row.event.unwrap_or(row.at);
+        let at = if self.event_time { row.event? } else { row.at };
         Some(Tuple { row: Arc::new(row), at, input, analytic: analytic.iter().cloned().collect() })
     }
 
