@@ -3,6 +3,7 @@
 //! This crate is where the tiers meet: it reads the command line and the configuration, and decides which parts run in
 //! this process. Every part lives in a room of its own; see ARCHITECTURE.md.
 
+mod advertise;
 mod agent;
 mod cli;
 mod completion;

@@ -3,10 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 
 use crate::cli::NodeCommand;
 use crate::output;
@@ -27,17 +25,10 @@ async fn client(path: &std::path::Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// The hub keeps which key holds a name in the Secret `kubeedge/node-<name>`.
 async fn forget(client: Client, node: &str) -> anyhow::Result<ExitCode> {
-    let api: Api<Secret> = Api::namespaced(client, "kubeedge");
-    match api.delete(&format!("node-{node}"), &DeleteParams::default()).await {
-        Ok(_) => {
-            output::line(format!("node/{node} forgotten: the next machine that joins under this name gets it"));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            anyhow::bail!("no key holds the name {node:?}; `kubectl get nodes` lists the nodes")
-        }
-        Err(error) => Err(error.into()),
+    if !edgeward_hub::forget_node(&client, node).await? {
+        anyhow::bail!("no key holds the name {node:?}; `kubectl get nodes` lists the nodes");
     }
+    output::line(format!("node/{node} forgotten: the next machine that joins under this name gets it"));
+    Ok(ExitCode::SUCCESS)
 }

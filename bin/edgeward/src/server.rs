@@ -1,6 +1,6 @@
 //! The cloud in one process: Kubernetes API, controllers, pools, devices, telemetry store and hub.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use edgeward_wire::Telemetry;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 
+use crate::advertise;
 use crate::cli::ServerOptions;
 use crate::kubeconfig;
 use crate::logs::NodeLogs;
@@ -67,7 +68,7 @@ pub(crate) async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Res
     let authority = Arc::new(Authority::open(&pki_folder(&options.data_dir))?);
     let logs = Arc::new(NodeLogs::default());
     let api = api(options, logs.clone(), tasks).await?;
-    let url = serve_api(options, &authority, &api, tasks).await?;
+    let address = serve_api(options, &authority, &api, tasks).await?;
     let client = kube::Client::new(api.local_service(Identity::admin()), "default");
     let workloads = edgeward_workloads::Options {
         node_grace: options.node_monitor_grace_period,
@@ -76,8 +77,9 @@ pub(crate) async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Res
     };
     edgeward_workloads::start(client.clone(), workloads, tasks);
     edgeward_pools::start(client.clone(), tasks);
+    advertise::publish(client.clone(), address, &own_addresses()).await?;
     logs.connect(serve_nodes(options, &authority, client, tasks).await?);
-    Ok(Cloud { url, authority, _lock: lock })
+    Ok(Cloud { url: url(address), authority, _lock: lock })
 }
 
 /// Makes the data folder, for its owner alone, and keeps a second server out of it.
@@ -119,7 +121,7 @@ async fn serve_api(
     authority: &Authority,
     api: &ApiServer,
     tasks: &Tasks,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<SocketAddr> {
     let address = SocketAddr::new(options.bind_address, options.https_listen_port);
     let listener = bind(address, "--https-listen-port").await?;
     let address = listener.local_addr()?;
@@ -129,10 +131,14 @@ async fn serve_api(
     let identity = authority.server_identity("api", &names)?;
     let tls = server_config(&identity, authority.certificate(), ClientAuth::Optional, Versions::Kubeedge)?;
     api.serve(listener, tls, tasks);
-    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
-    let url = format!("https://{host}:{}", address.port());
-    kubeconfig::write(&kubeconfig_file(options), &url, authority, &authority.admin_identity()?)?;
-    Ok(url)
+    kubeconfig::write(&kubeconfig_file(options), &url(address), authority, &authority.admin_identity()?)?;
+    Ok(address)
+}
+
+/// How the administrator on this machine reaches what listens on `address`.
+fn url(address: SocketAddr) -> String {
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    format!("https://{}", SocketAddr::new(ip, address.port()))
 }
 
 pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
