@@ -50,7 +50,9 @@ async fn main() {
 #[allow(clippy::print_stdout)]
 fn report(name: &str, ours: f64, theirs: Option<f64>) {
     match theirs {
-        Some(theirs) => println!("{name:<20} {ours:>12.0} msg/s   mosquitto {theirs:>9.0} msg/s   ratio {:.1}", ours / theirs),
+        Some(theirs) => {
+            println!("{name:<20} {ours:>12.0} msg/s   mosquitto {theirs:>9.0} msg/s   ratio {:.1}", ours / theirs)
+        }
         None => println!("{name:<20} {ours:>12.0} msg/s"),
     }
 }
@@ -190,7 +192,8 @@ async fn mosquitto() -> Option<(Child, SocketAddr)> {
     let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
     let file = std::env::temp_dir().join(format!("edgeward-bench-mosquitto-{}.conf", std::process::id()));
     // Unlimited queues: it is measured, not made to drop.
-    let settings = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n");
+    let settings =
+        format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n");
     std::fs::write(&file, settings).ok()?;
     let spawned = Command::new("mosquitto").arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let Ok(process) = spawned else {

@@ -1,1 +1,38 @@
-//! Placeholder: this room is being built.
+//! Connectors: where streams read from and where rules write to.
+//!
+//! One folder for each connector, with the same files in each: `mod.rs` (its factories), `config.rs` (its properties),
+//! `source.rs` and/or `sink.rs`, `tests.rs`. [`registry`] lists them by eKuiper's type names. Names, defaults and texts of
+//! properties are eKuiper 2.4's; a property of eKuiper's that is not built yet is refused, never ignored.
+//!
+//! The room knows no catalogue and no REST. What a connector needs of its surroundings comes in [`Hosts`]: the node's
+//! message bus ([`LocalBus`]), the way up ([`CloudOutbox`]) and the topics of `memory`.
+//!
+//! Acknowledgement: a source that is told to attaches a token to each message, and the message's publisher hears that it
+//! is safe when every sink that promises anything has kept its promise. A message that was still on its way when its rule
+//! was stopped is not acknowledged.
+
+mod cloud;
+mod error;
+mod file;
+mod format;
+mod hosts;
+mod log;
+mod memory;
+mod mqtt;
+mod nop;
+mod props;
+pub mod registry;
+mod sink;
+#[cfg(test)]
+mod testing;
+mod tls;
+#[cfg(test)]
+mod validation_tests;
+
+pub use error::ConnectError;
+pub use format::decoder;
+pub use hosts::{BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus};
+pub use memory::MemoryBus;
+pub use props::{Props, parse_duration_ms};
+pub use registry::{SinkRequest, SourceRequest};
+pub use sink::SinkOptions;

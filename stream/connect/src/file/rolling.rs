@@ -1,0 +1,37 @@
+//! When a new file begins, and what it is called.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::config::{Pattern, SinkConfig};
+
+/// How full the open file is.
+#[derive(Debug, Default)]
+pub(super) struct Fill {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    /// When it was opened, ms since 1970.
+    pub(super) since: i64,
+}
+
+impl SinkConfig {
+    /// Whether a file this full must be closed before the next message.
+    pub(super) fn is_full(&self, fill: &Fill, now: i64) -> bool {
+        let age = Duration::from_millis(u64::try_from(now - fill.since).unwrap_or(0));
+        fill.messages >= self.rolling_count
+            || self.rolling_size.is_some_and(|size| fill.bytes >= size)
+            || self.rolling_interval.is_some_and(|interval| age >= interval)
+    }
+
+    /// Name of a file opened at `now`.
+    pub(super) fn path_at(&self, now: i64) -> PathBuf {
+        let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let (stem, extension) = (part(self.path.file_stem()), part(self.path.extension()));
+        let dot = if extension.is_empty() { "" } else { "." };
+        match self.pattern {
+            Pattern::None => self.path.clone(),
+            Pattern::Prefix => self.path.with_file_name(format!("{now}-{stem}{dot}{extension}")),
+            Pattern::Suffix => self.path.with_file_name(format!("{stem}-{now}{dot}{extension}")),
+        }
+    }
+}

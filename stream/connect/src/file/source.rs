@@ -1,0 +1,178 @@
+//! Files as messages of a stream.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use edgeward_engine::json::{Cursor, Numbers, parse};
+use edgeward_engine::{Emitter, Map, Message, Source, SourceContext, SourceError, Value, meta};
+use edgeward_service::Tasks;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::config::{After, FileType, SourceConfig};
+use super::lines::{Lines, MAX_BYTES, open};
+use crate::format::split_line;
+
+/// Messages read ahead of the stream.
+const AHEAD: usize = 64;
+
+pub(super) struct FileSource {
+    pub(super) config: SourceConfig,
+}
+
+impl Source for FileSource {
+    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
+        Box::pin(async move {
+            let config = Arc::new(self.config);
+            let SourceContext { emitter, tasks } = context;
+            loop {
+                let read = read_all(&config, &emitter, &tasks);
+                tokio::select! {
+                    result = read => match (result, config.interval) {
+                        (Err(error), None) => return Err(SourceError(error)),
+                        (Err(error), Some(_)) => emitter.error(&error),
+                        (Ok(()), _) => {}
+                    },
+                    () = tasks.cancelled() => return Ok(()),
+                }
+                let Some(interval) = config.interval else { return Ok(()) };
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    () = tasks.cancelled() => return Ok(()),
+                }
+            }
+        })
+    }
+}
+
+/// Reads the file, or all files of the folder, once.
+async fn read_all(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
+    for path in files(&config.path)? {
+        let (sender, mut messages) = mpsc::channel(AHEAD);
+        let (shared, file) = (config.clone(), path.clone());
+        // Ends with the file, or when the receiver is dropped with this future.
+        let reader = tokio::task::spawn_blocking(move || read(&shared, &file, &sender));
+        let meta = meta([("file", path.display().to_string().into())]);
+        while let Some(message) = messages.recv().await {
+            emitter.emit(message.with_meta(meta.clone())).await;
+            if !config.send_interval.is_zero() {
+                tokio::time::sleep(config.send_interval).await;
+            }
+        }
+        let read = reader.await.map_err(|error| error.to_string())?;
+        read.map_err(|error| failure(&path, &error))?;
+        if !tasks.is_cancelled() {
+            finish(config, &path).await.map_err(|error| failure(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn failure(path: &Path, error: &io::Error) -> String {
+    format!("cannot read file {}: {error}", path.display())
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error: io::Error| failure(path, &error);
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+async fn finish(config: &SourceConfig, path: &Path) -> io::Result<()> {
+    match &config.after {
+        After::Keep => Ok(()),
+        After::Delete => tokio::fs::remove_file(path).await,
+        After::Move(folder) => {
+            tokio::fs::create_dir_all(folder).await?;
+            tokio::fs::rename(path, folder.join(path.file_name().unwrap_or_default())).await
+        }
+    }
+}
+
+/// Sends the messages of one file until its end or until nobody wants more.
+fn read(config: &SourceConfig, path: &Path, messages: &mpsc::Sender<Message>) -> io::Result<()> {
+    let reader = open(path, config.gzip)?;
+    match config.file_type {
+        FileType::Json => read_json(reader, messages),
+        FileType::Csv => read_csv(config, reader, messages),
+        FileType::Lines => {
+            let mut lines = Lines::new(reader, config.ignore_start_lines, config.ignore_end_lines)?;
+            while let Some(line) = lines.next()? {
+                if !line.is_empty() && messages.blocking_send(Message::payload(line)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Each row of an array is a message, so that `sendInterval` stands between rows.
+fn read_json(reader: Box<dyn Read + Send>, messages: &mpsc::Sender<Message>) -> io::Result<()> {
+    let bad = |error: edgeward_engine::json::JsonError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let mut text = Vec::new();
+    reader.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a JSON file is larger than 64 MiB; use lines"));
+    }
+    // Rejects anything that is not one JSON value before the first row is sent.
+    parse(&text, Numbers::Float).map_err(bad)?;
+    let text = bytes::Bytes::from(text);
+    let mut cursor = Cursor::new(&text);
+    cursor.blank();
+    if cursor.peek() != Some(b'[') {
+        let _ = messages.blocking_send(Message::payload(text.clone()));
+        return Ok(());
+    }
+    cursor.expect(b'[').map_err(bad)?;
+    let mut first = true;
+    while cursor.next_item(&mut first).map_err(bad)? {
+        let start = cursor.at();
+        cursor.skip(1).map_err(bad)?;
+        if messages.blocking_send(Message::payload(text.slice(start..cursor.at()))).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of text values; declared columns convert them.
+fn read_csv(config: &SourceConfig, reader: Box<dyn Read + Send>, messages: &mpsc::Sender<Message>) -> io::Result<()> {
+    let mut lines = Lines::new(reader, config.ignore_start_lines, config.ignore_end_lines)?;
+    let mut names: Vec<Arc<str>> = config.columns.iter().map(|name| name.as_str().into()).collect();
+    if config.has_header
+        && let Some(header) = lines.next()?
+        && names.is_empty()
+    {
+        names = split_line(&header, config.delimiter).iter().map(|name| name.trim().into()).collect();
+    }
+    while let Some(line) = lines.next()? {
+        if line.is_empty() {
+            continue;
+        }
+        let mut row = Map::new();
+        for (index, value) in split_line(&line, config.delimiter).into_iter().enumerate() {
+            let name = match names.get(index) {
+                Some(name) => name.clone(),
+                None if names.is_empty() => format!("cols{index}").into(),
+                None => break,
+            };
+            row.insert(name, Value::str(value));
+        }
+        if messages.blocking_send(Message::row(Arc::new(row))).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Properties of `mqtt`.
+
+use bytes::Bytes;
+use edgeward_mqtt::{Filter, QoS, Text, Version, check_topic};
+use edgeward_mqtt_client::{Options, Server};
+
+use crate::{ConnectError, Props, tls};
+
+/// eKuiper's default server.
+const DEFAULT_SERVER: &str = "tcp://127.0.0.1:1883";
+
+/// Properties that are not built.
+const UNBUILT: [&str; 6] = [
+    "decompression",
+    "eofMessage",
+    "kubeedgeVersion",
+    "kubeedgeModelFile",
+    "clientStatePath",
+    "sessionExpiryIntervalSeconds",
+];
+
+/// Where messages come from or go to.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// The node's bus.
+    Bus,
+    /// A server on the network.
+    Server(Box<Options>),
+}
+
+/// A source.
+#[derive(Debug)]
+pub(super) struct SourceConfig {
+    pub(super) place: Place,
+    pub(super) filter: Filter,
+    /// Default 1.
+    pub(super) qos: QoS,
+    /// Messages that wait between the bus and the stream.
+    pub(super) buffer_length: usize,
+}
+
+/// A sink.
+#[derive(Debug)]
+pub(super) struct SinkConfig {
+    pub(super) place: Place,
+    pub(super) topic: Text,
+    /// Default 0.
+    pub(super) qos: QoS,
+    pub(super) retained: bool,
+}
+
+impl SourceConfig {
+    pub(super) fn read(datasource: &str, props: &Props, has_bus: bool) -> Result<SourceConfig, ConnectError> {
+        props.refuse(&UNBUILT)?;
+        let filter = Filter::try_from(datasource);
+        let filter = filter.map_err(|error| ConnectError::Invalid { key: "DATASOURCE", reason: error.to_string() })?;
+        let buffer_length = props.number("bufferLength")?.unwrap_or(1_024).clamp(1, 1_000_000);
+        let buffer_length = usize::try_from(buffer_length).unwrap_or(1_024);
+        Ok(SourceConfig { place: place(props, has_bus)?, filter, qos: qos(props, QoS::AtLeastOnce)?, buffer_length })
+    }
+}
+
+impl SinkConfig {
+    pub(super) fn read(props: &Props, has_bus: bool) -> Result<SinkConfig, ConnectError> {
+        let topic = props.text("topic")?.ok_or(ConnectError::Missing("topic"))?;
+        let invalid =
+            |error: edgeward_mqtt::MqttError| ConnectError::Invalid { key: "topic", reason: error.to_string() };
+        check_topic(topic.as_bytes()).map_err(invalid)?;
+        let topic = Text::try_from(topic).map_err(invalid)?;
+        let retained = props.flag("retained")?;
+        Ok(SinkConfig { place: place(props, has_bus)?, topic, qos: qos(props, QoS::AtMostOnce)?, retained })
+    }
+}
+
+fn qos(props: &Props, default: QoS) -> Result<QoS, ConnectError> {
+    let Some(level) = props.number("qos")? else { return Ok(default) };
+    let known = u8::try_from(level).ok().and_then(|level| QoS::try_from(level).ok());
+    known.ok_or_else(|| ConnectError::Invalid { key: "qos", reason: format!("{level} is not 0, 1 or 2") })
+}
+
+fn place(props: &Props, has_bus: bool) -> Result<Place, ConnectError> {
+    let server = match props.text("server")? {
+        None if has_bus => return Ok(Place::Bus),
+        server => server.unwrap_or(DEFAULT_SERVER),
+    };
+    let invalid = |key| move |reason: String| ConnectError::Invalid { key, reason };
+    let server = Server::parse(server).map_err(|error| invalid("server")(error.to_string()))?;
+    let version = match props.text("protocolVersion")?.unwrap_or("3.1.1") {
+        "3.1" => Version::V31,
+        "3.1.1" => Version::V311,
+        other => return Err(invalid("protocolVersion")(format!("{other} is not supported; use 3.1 or 3.1.1"))),
+    };
+    let text = |key: &'static str| -> Result<Option<Text>, ConnectError> {
+        let text = props.text(key)?.map(Text::try_from).transpose();
+        text.map_err(|error| ConnectError::Invalid { key, reason: error.to_string() })
+    };
+    let random = || Text::try_from(uuid::Uuid::new_v4().simple().to_string()).unwrap_or_default();
+    let (username, password) = (text("username")?, props.text("password")?);
+    if username.is_none() && password.is_some() {
+        return Err(invalid("password")("a password needs a username".to_owned()));
+    }
+    Ok(Place::Server(Box::new(Options {
+        tls: if server.tls { Some(tls::client_config(props)?) } else { None },
+        version,
+        client_id: text("clientid")?.unwrap_or_else(random),
+        clean_session: !props.flag("enableClientSession")?,
+        username,
+        password: password.map(|password| Bytes::copy_from_slice(password.as_bytes())),
+        ..Options::new(server)
+    })))
+}

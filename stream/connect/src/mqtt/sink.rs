@@ -1,0 +1,106 @@
+//! Results as messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edgeward_engine::{Connection, Emission, Sink, SinkError};
+use edgeward_mqtt_client::{Client, Handle, Options, Published};
+use edgeward_service::Tasks;
+use futures::future::BoxFuture;
+
+use super::config::SinkConfig;
+use super::source::connection;
+use crate::sink::{Encoder, Payloads};
+use crate::{BusMessage, ConnectError, LocalBus, SinkOptions};
+
+/// How long a stopped rule may still send what waits.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The way of a message.
+pub(super) enum Way {
+    /// The node's bus.
+    Bus(Arc<dyn LocalBus>),
+    /// A server.
+    Server {
+        handle: Handle,
+        /// Of the client; it outlives the rule's by [`GOODBYE`].
+        client: Tasks,
+    },
+}
+
+impl Way {
+    /// Starts connecting to a server.
+    pub(super) fn server(options: Options, tasks: &Tasks) -> Result<Way, ConnectError> {
+        let client = Tasks::root("mqtt-sink");
+        let started = Client::start(options, &client);
+        let (handle, _) =
+            started.map_err(|error| ConnectError::Invalid { key: "server", reason: error.to_string() })?;
+        let (rule, stopped) = (tasks.clone(), client.clone());
+        tasks.spawn("mqtt-sink-stop", async move {
+            tokio::select! {
+                () = async { rule.cancelled().await; tokio::time::sleep(GOODBYE).await } => {}
+                () = stopped.cancelled() => {}
+            }
+            stopped.shutdown(GOODBYE).await;
+        });
+        Ok(Way::Server { handle, client })
+    }
+}
+
+pub(super) struct MqttSink {
+    config: SinkConfig,
+    encoder: Encoder,
+    payloads: Payloads,
+    way: Way,
+}
+
+impl MqttSink {
+    pub(super) fn new(config: SinkConfig, options: SinkOptions, way: Way) -> MqttSink {
+        MqttSink { config, encoder: Encoder::new(options), payloads: Payloads::default(), way }
+    }
+
+    async fn publish(&mut self, emission: &Emission) -> Result<(), SinkError> {
+        self.encoder.encode(emission, &mut self.payloads)?;
+        let mut published: Vec<Published> = Vec::new();
+        for payload in self.payloads.iter() {
+            let payload = Bytes::copy_from_slice(payload);
+            let SinkConfig { topic, qos, retained: retain, .. } = &self.config;
+            match &self.way {
+                Way::Bus(bus) => {
+                    let message = BusMessage { topic: topic.clone(), payload, qos: *qos as u8, retain: *retain };
+                    bus.publish(message).await.map_err(SinkError::Rejected)?;
+                }
+                Way::Server { handle, .. } => {
+                    let sent = handle.publish(topic.clone(), payload, *qos, *retain).await;
+                    published.push(sent.map_err(|error| SinkError::Recoverable(error.to_string()))?);
+                }
+            }
+        }
+        for arrived in published {
+            arrived.await.map_err(|error| SinkError::Recoverable(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for MqttSink {
+    fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.publish(emission))
+    }
+
+    fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            if let Way::Server { client, .. } = &self.way {
+                client.shutdown(GOODBYE).await;
+            }
+        })
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        match &self.way {
+            Way::Bus(_) => Some(Connection::Connected),
+            Way::Server { handle, .. } => Some(connection(&handle.status().borrow())),
+        }
+    }
+}

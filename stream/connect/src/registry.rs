@@ -1,0 +1,93 @@
+//! All connectors by type name.
+
+use edgeward_engine::{Sink, SinkInput, Source};
+use edgeward_service::Tasks;
+
+use crate::{ConnectError, Hosts, Props, SinkOptions, cloud, file, log, memory, mqtt, nop};
+
+/// What a stream asks of a source.
+#[derive(Debug, Clone)]
+pub struct SourceRequest {
+    /// Name of the stream.
+    pub stream: String,
+    /// The stream's DATASOURCE.
+    pub datasource: String,
+    /// Properties: configuration section overlaid with EXTRA.
+    pub props: Props,
+    /// Messages are acknowledged to their publisher only when the rule's sinks have kept their promises.
+    pub acknowledge: bool,
+}
+
+/// What a rule asks of a sink.
+#[derive(Debug, Clone)]
+pub struct SinkRequest {
+    /// The rule's id.
+    pub rule: String,
+    /// Properties of the action.
+    pub props: Props,
+    /// The rule's node of the task tree: when it is cancelled a sink that cannot get rid of its messages gives them up
+    /// after a short grace.
+    pub tasks: Tasks,
+}
+
+type MakeSource = fn(&SourceRequest, &Hosts) -> Result<Box<dyn Source>, ConnectError>;
+type MakeSink = fn(&SinkRequest, SinkOptions, &Hosts) -> Result<Box<dyn Sink>, ConnectError>;
+
+/// Sources in alphabetical order.
+const SOURCES: [(&str, MakeSource); 3] = [("file", file::source), ("memory", memory::source), ("mqtt", mqtt::source)];
+
+/// Sinks in alphabetical order. `logToMemory` is what a rule without actions gets.
+const SINKS: [(&str, MakeSink); 7] = [
+    ("cloud", cloud::sink),
+    ("file", file::sink),
+    ("log", log::sink),
+    ("logToMemory", nop::sink),
+    ("memory", memory::sink),
+    ("mqtt", mqtt::sink),
+    ("nop", nop::sink),
+];
+
+/// Names of the source types.
+pub fn source_kinds() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|(name, _)| *name)
+}
+
+/// Names of the sink types.
+pub fn sink_kinds() -> impl Iterator<Item = &'static str> {
+    SINKS.iter().map(|(name, _)| *name)
+}
+
+/// Makes a source. Nothing is opened before it runs.
+///
+/// # Errors
+/// The type is unknown, or a property is wrong.
+pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
+    let (_, make) =
+        SOURCES.iter().find(|(name, _)| *name == kind).ok_or_else(|| ConnectError::UnknownSource(kind.to_owned()))?;
+    request.props.refuse(&UNBUILT_SOURCE_PROPERTIES)?;
+    make(request, hosts)
+}
+
+/// Makes a sink with its queue options.
+///
+/// # Errors
+/// The type is unknown, or a property is wrong.
+pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInput, ConnectError> {
+    let (_, make) =
+        SINKS.iter().find(|(name, _)| *name == kind).ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))?;
+    let options = SinkOptions::read(&request.props)?;
+    let (buffer_length, omit_if_empty) = (options.buffer_length, options.omit_if_empty);
+    let sink = make(request, options, hosts)?;
+    Ok(SinkInput { kind: kind.to_owned(), sink, buffer_length, omit_if_empty })
+}
+
+/// Steps of eKuiper's source pipeline that are not built.
+const UNBUILT_SOURCE_PROPERTIES: [&str; 7] = [
+    "mergeField",
+    "merger",
+    "payloadField",
+    "payloadBatchField",
+    "payloadFormat",
+    "payloadSchemaId",
+    "connectionSelector",
+];

@@ -1,0 +1,126 @@
+//! A stream with one rule `SELECT *` over the source under test, for the connectors' tests.
+
+use std::time::Duration;
+
+use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::{
+    Emission, Emitter, OutRow, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, SourceContext,
+    Stream, StreamDef,
+};
+use edgeward_functions::json::Printer;
+use edgeward_service::Tasks;
+use edgeward_sql::ast::Statement;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::{ConnectError, Hosts, Props, SinkRequest, SourceRequest, decoder, registry};
+
+pub(crate) fn props(value: &Value) -> Props {
+    Props::new(value.as_object().unwrap().clone())
+}
+
+pub(crate) fn request(props_of: &Value) -> SinkRequest {
+    SinkRequest { rule: "r".into(), props: props(props_of), tasks: Tasks::root("test") }
+}
+
+pub(crate) fn emission(rows: &str) -> Emission {
+    let rows = parse(rows.as_bytes(), Numbers::Float).unwrap();
+    let rows = rows.as_array().unwrap().iter().map(|row| OutRow::Free(row.as_map().unwrap().clone()));
+    Emission::of_rows(7, rows.collect())
+}
+
+/// A running source.
+pub(crate) struct Running {
+    pub(crate) tasks: Tasks,
+    rows: mpsc::Receiver<String>,
+    pub(crate) rule: RuleHandle,
+    ended: tokio::sync::oneshot::Receiver<Result<(), String>>,
+}
+
+/// Hands what it gets to the test.
+struct Collect(mpsc::Sender<String>);
+
+impl Sink for Collect {
+    fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            for row in &emission.rows {
+                let mut text = Vec::new();
+                row.write_json(&Printer::default(), &mut text).unwrap();
+                self.0.send(String::from_utf8(text).unwrap()).await.unwrap();
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Starts a source of a stream with these columns and this format.
+pub(crate) fn start(kind: &str, create: &str, properties: &Value, hosts: &Hosts) -> Result<Running, ConnectError> {
+    let Ok(Statement::Create(create)) = edgeward_sql::parse(create) else { panic!("not a stream: {create}") };
+    let (Ok(Statement::Select(select)), options) = (
+        edgeward_sql::parse(&format!("SELECT * FROM {}", create.name)),
+        RuleOptions { disable_buffer_full_discard: true, send_error: true, qos: 1, ..RuleOptions::default() },
+    ) else {
+        panic!("a select")
+    };
+    let source = registry::source(
+        kind,
+        &SourceRequest {
+            stream: create.name.clone(),
+            datasource: create.options.datasource.clone().unwrap_or_default(),
+            props: props(properties),
+            acknowledge: true,
+        },
+        hosts,
+    )?;
+    let definition = StreamDef::new(&create);
+    let format = create.options.format.as_deref().unwrap_or_default();
+    let decoder = decoder(format, &create.fields, create.options.delimiter.as_deref())?;
+    let stream = Stream::new(definition.clone(), decoder);
+    let plan = Plan::new(&select, &options, &|_| Some(definition.clone())).unwrap();
+    let tasks = Tasks::root("test");
+    let (sender, rows) = mpsc::channel(10_000);
+    let sink =
+        SinkInput { kind: "test".into(), sink: Box::new(Collect(sender)), buffer_length: 10_000, omit_if_empty: false };
+    let rule = RuleTask::start("r", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let context = SourceContext { emitter: Emitter::new(stream.clone()), tasks: tasks.clone() };
+    tasks.spawn("source", async move {
+        let result = source.run(context).await;
+        stream.end();
+        let _ = done.send(result.map_err(|error| error.to_string()));
+    });
+    Ok(Running { tasks, rows, rule, ended })
+}
+
+impl Running {
+    pub(crate) async fn row(&mut self) -> String {
+        tokio::time::timeout(Duration::from_secs(20), self.rows.recv()).await.expect("a row").expect("a row")
+    }
+
+    /// All rows of a source that ends, and how it ended.
+    pub(crate) async fn all(mut self) -> (Vec<String>, Result<(), String>) {
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.ended).await.unwrap().unwrap();
+        self.rule.ended().await;
+        let mut rows = Vec::new();
+        while let Some(row) = self.rows.recv().await {
+            rows.push(row);
+        }
+        (rows, ended)
+    }
+
+    pub(crate) async fn stop(self) {
+        assert!(self.tasks.shutdown(Duration::from_secs(10)).await);
+    }
+}
+
+/// Waits until something holds that another task brings about.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came true");
+}

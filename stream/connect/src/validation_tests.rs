@@ -1,0 +1,135 @@
+//! One suite over all connectors: which properties they accept, and how they refuse the others.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::testing::{props, request};
+use crate::{BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, SourceRequest, registry};
+
+struct Nowhere;
+
+impl LocalBus for Nowhere {
+    fn subscribe(&self, _: &str, _: BusOptions) -> Result<Box<dyn BusMessages>, String> {
+        Err("nowhere".into())
+    }
+
+    fn publish(&self, _: BusMessage) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("nowhere".into()) })
+    }
+}
+
+impl CloudOutbox for Nowhere {
+    fn append<'a>(&'a self, _: &'a [CloudRecord]) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Err("nowhere".into()) })
+    }
+}
+
+fn on_a_node() -> Hosts {
+    Hosts { bus: Some(Arc::new(Nowhere)), outbox: Some(Arc::new(Nowhere)), ..Hosts::default() }
+}
+
+/// Expects the error to contain a text; empty means that there is none.
+fn expect(what: &str, result: Result<(), crate::ConnectError>, text: &str) {
+    match result {
+        Ok(()) => assert!(text.is_empty(), "{what}: accepted, expected {text:?}"),
+        Err(error) => assert!(!text.is_empty() && error.to_string().contains(text), "{what}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn sources_check_their_properties() {
+    let cases: [(&str, &str, Value, &str); 31] = [
+        ("kafka", "t", json!({}), "source kafka not found"),
+        ("mqtt", "a/+", json!({}), ""),
+        ("mqtt", "a/#", json!({"qos": 2, "server": "tcp://h:1", "clientid": "c", "protocolVersion": "3.1"}), ""),
+        ("mqtt", "a", json!({"unknown": true}), ""),
+        ("mqtt", "", json!({}), "DATASOURCE"),
+        ("mqtt", "a#", json!({}), "DATASOURCE"),
+        ("mqtt", "a", json!({"qos": 3}), "3 is not 0, 1 or 2"),
+        ("mqtt", "a", json!({"qos": "1"}), "'qos' expected type 'int', got unconvertible type 'string', value: '1'"),
+        ("mqtt", "a", json!({"server": "http://h"}), "is not the address of an MQTT server"),
+        ("mqtt", "a", json!({"server": 5}), "'server' expected type 'string'"),
+        ("mqtt", "a", json!({"server": "tcp://h", "protocolVersion": "5"}), "5 is not supported"),
+        ("mqtt", "a", json!({"server": "tcp://h", "password": "x"}), "needs a username"),
+        ("mqtt", "a", json!({"server": "ssl://h"}), "rootCaPath is required"),
+        ("mqtt", "a", json!({"server": "ssl://h", "rootCaPath": "/no/such"}), "/no/such"),
+        ("mqtt", "a", json!({"decompression": "gzip"}), "decompression is not supported"),
+        ("mqtt", "a", json!({"mergeField": "x"}), "mergeField is not supported"),
+        ("mqtt", "a", json!({"connectionSelector": "x"}), "connectionSelector is not supported"),
+        ("memory", "a/+", json!({}), ""),
+        ("memory", "a+", json!({}), "DATASOURCE"),
+        ("file", "x.json", json!({}), ""),
+        (
+            "file",
+            "x.csv",
+            json!({"fileType": "csv", "interval": "1s", "sendInterval": 10, "hasHeader": true, "delimiter": "\t"}),
+            "",
+        ),
+        ("file", "x", json!({"fileType": "parquet"}), "parquet is not supported"),
+        ("file", "x", json!({"interval": "soon"}), "invalid duration \"soon\""),
+        ("file", "x", json!({"interval": -1}), "'interval' expected type 'int'"),
+        ("file", "x", json!({"actionAfterRead": 2}), "moveTo is required"),
+        ("file", "x", json!({"actionAfterRead": 3}), "3 is not 0, 1 or 2"),
+        ("file", "x", json!({"decompression": "zstd"}), "use gzip"),
+        ("file", "x", json!({"delimiter": "ab"}), "one character"),
+        ("file", "x", json!({"columns": "a"}), "'columns' expected type '[]string'"),
+        ("file", "x", json!({"path": "{{.x}}"}), "path with a template"),
+        ("file", "x", json!({"ignoreEndLines": 1e6}), "at most 10000"),
+    ];
+    for (kind, datasource, properties, text) in cases {
+        let request = SourceRequest {
+            stream: "s".into(),
+            datasource: datasource.into(),
+            props: props(&properties),
+            acknowledge: false,
+        };
+        expect(&format!("{kind} {properties}"), registry::source(kind, &request, &on_a_node()).map(drop), text);
+    }
+}
+
+#[tokio::test]
+async fn sinks_check_their_properties() {
+    let cases: [(&str, Value, &str); 27] = [
+        ("rest", json!({}), "sink rest not found"),
+        ("mqtt", json!({"topic": "a"}), ""),
+        ("mqtt", json!({"topic": "a", "server": "tcp://127.0.0.1:1", "qos": 1, "retained": true}), ""),
+        ("mqtt", json!({}), "topic is required"),
+        ("mqtt", json!({"topic": "a/+"}), "topic"),
+        ("mqtt", json!({"topic": "{{.t}}"}), "topic with a template"),
+        ("mqtt", json!({"topic": "a", "retained": "yes"}), "'retained' expected type 'bool'"),
+        ("mqtt", json!({"topic": "a", "properties": {"a": "b"}}), "properties is not supported"),
+        ("mqtt", json!({"topic": "a", "dataTemplate": "{{json .}}"}), "dataTemplate is not supported"),
+        ("log", json!({}), ""),
+        ("log", json!({"sendSingle": 1}), "'sendSingle' expected type 'bool'"),
+        ("log", json!({"format": "xml"}), "format xml cannot be written"),
+        ("log", json!({"enableCache": true}), "enableCache is not supported"),
+        ("nop", json!({"log": true}), ""),
+        ("nop", json!({"log": "x"}), "'log' expected type 'bool'"),
+        ("nop", json!({"bufferLength": 0}), "not in 1..=1000000"),
+        ("memory", json!({"topic": "a/b"}), ""),
+        ("memory", json!({}), "topic is required"),
+        ("memory", json!({"topic": "a/#"}), "topic"),
+        ("memory", json!({"topic": "a", "fields": ["x"]}), "fields of a memory sink"),
+        ("memory", json!({"topic": "a", "rowkindField": "x"}), "rowkindField is not supported"),
+        ("file", json!({"path": "x"}), ""),
+        ("file", json!({}), "path is required"),
+        ("file", json!({"path": "/"}), "names no file"),
+        ("file", json!({"path": "x", "rollingNamePattern": "y"}), "not prefix, suffix or none"),
+        ("cloud", json!({"stream": "s", "identityFields": ["a"]}), ""),
+        ("cloud", json!({"stream": "x".repeat(300)}), "300 bytes are too long"),
+    ];
+    for (kind, properties, text) in cases {
+        let result = registry::sink(kind, &request(&properties), &on_a_node()).map(drop);
+        expect(&format!("{kind} {properties}"), result, text);
+    }
+}
+
+#[test]
+fn every_connector_is_covered_here() {
+    let text = include_str!("validation_tests.rs");
+    for kind in registry::source_kinds().chain(registry::sink_kinds()).filter(|kind| *kind != "logToMemory") {
+        assert!(text.contains(&format!("(\"{kind}\", ")), "{kind} has no case");
+    }
+}
