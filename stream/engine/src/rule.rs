@@ -102,16 +102,16 @@ impl RuleHandle {
     }
 
     /// Waits until the rule has ended and answers how.
-    pub async fn ended(&mut self) -> RuleStatus {
+    pub async fn ended(&self) -> RuleStatus {
         // The sender lives as long as the runner; once it is gone the last status stands.
-        match self.status.wait_for(|status| *status != RuleStatus::Running).await {
+        match self.status.clone().wait_for(|status| *status != RuleStatus::Running).await {
             Ok(status) => *status,
             Err(_) => RuleStatus::Stopped,
         }
     }
 
     /// Stops the rule: no more rows are taken in; what was handed to the sinks is sent. Windows still open are dropped.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.tasks.shutdown(GRACE).await;
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn S
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
     let config = SinkConfig::read(&request.props, hosts.bus.is_some())?;
     let way = match (&config.place, &hosts.bus) {
-        (Place::Server(client), _) => sink::Way::server((**client).clone(), &request.tasks)?,
+        (Place::Server(client), _) => sink::Way::Later(client.clone(), request.tasks.clone()),
         (Place::Bus, Some(bus)) => sink::Way::Bus(bus.clone()),
         (Place::Bus, None) => return Err(ConnectError::Missing("server")),
     };

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use super::config::SinkConfig;
 use super::source::connection;
 use crate::sink::{Encoder, Payloads};
-use crate::{BusMessage, ConnectError, LocalBus, SinkOptions};
+use crate::{BusMessage, LocalBus, SinkOptions};
 
 /// How long a stopped rule may still send what waits.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -21,6 +21,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) enum Way {
     /// The node's bus.
     Bus(Arc<dyn LocalBus>),
+    /// A server that is connected to with the first message, so that a rule can be checked without connecting.
+    Later(Box<Options>, Tasks),
     /// A server.
     Server {
         handle: Handle,
@@ -31,11 +33,11 @@ pub(super) enum Way {
 
 impl Way {
     /// Starts connecting to a server.
-    pub(super) fn server(options: Options, tasks: &Tasks) -> Result<Way, ConnectError> {
+    fn server(options: Options, tasks: &Tasks) -> Result<Way, SinkError> {
         let client = Tasks::root("mqtt-sink");
         let started = Client::start(options, &client);
         let (handle, _) =
-            started.map_err(|error| ConnectError::Invalid { key: "server", reason: error.to_string() })?;
+            started.map_err(|error| SinkError::Rejected(error.to_string()))?;
         let (rule, stopped) = (tasks.clone(), client.clone());
         tasks.spawn("mqtt-sink-stop", async move {
             tokio::select! {
@@ -61,6 +63,9 @@ impl MqttSink {
     }
 
     async fn publish(&mut self, emission: &Emission) -> Result<(), SinkError> {
+        if let Way::Later(options, tasks) = &self.way {
+            self.way = Way::server((**options).clone(), tasks)?;
+        }
         self.encoder.encode(emission, &mut self.payloads)?;
         let mut published: Vec<Published> = Vec::new();
         for payload in self.payloads.iter() {
@@ -71,6 +76,7 @@ impl MqttSink {
                     let message = BusMessage { topic: topic.clone(), payload, qos: *qos as u8, retain: *retain };
                     bus.publish(message).await.map_err(SinkError::Rejected)?;
                 }
+                Way::Later(..) => {}
                 Way::Server { handle, .. } => {
                     let sent = handle.publish(topic.clone(), payload, *qos, *retain).await;
                     published.push(sent.map_err(|error| SinkError::Recoverable(error.to_string()))?);
@@ -100,6 +106,7 @@ impl Sink for MqttSink {
     fn connection(&self) -> Option<Connection> {
         match &self.way {
             Way::Bus(_) => Some(Connection::Connected),
+            Way::Later(..) => Some(Connection::Connecting),
             Way::Server { handle, .. } => Some(connection(&handle.status().borrow())),
         }
     }

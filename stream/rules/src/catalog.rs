@@ -1,0 +1,234 @@
+//! Streams and tables.
+
+use std::collections::BTreeMap;
+
+use edgeward_connect::{Hosts, Props, SourceRequest, decoder, registry};
+use edgeward_engine::{ColumnType, Field, Source, StreamDef};
+use edgeward_sql::ast::{CreateStream, Statement, StreamKind, StreamOptions, TableKind};
+use parking_lot::RwLock;
+use serde_json::{Map, Value, json};
+
+use crate::definition::check_name;
+use crate::error::{Code, Result, RulesError};
+use crate::store::{Kind, Store};
+
+/// The streams and tables. Changes are made one at a time by whoever holds the registry's change lock.
+pub(crate) struct Catalog {
+    sources: RwLock<BTreeMap<String, CreateStream>>,
+    store: Store,
+    hosts: Hosts,
+}
+
+/// `Stream` or `Table`, as sentences begin.
+pub(crate) fn title(kind: StreamKind) -> &'static str {
+    match kind {
+        StreamKind::Stream => "Stream",
+        StreamKind::Table => "Table",
+    }
+}
+
+/// `stream` or `table`.
+pub(crate) fn word(kind: StreamKind) -> &'static str {
+    match kind {
+        StreamKind::Stream => "stream",
+        StreamKind::Table => "table",
+    }
+}
+
+impl Catalog {
+    pub(crate) fn open(store: Store, hosts: Hosts) -> Result<Catalog> {
+        let mut sources = BTreeMap::new();
+        for (name, sql) in store.load(Kind::Source)? {
+            match edgeward_sql::parse(&sql) {
+                Ok(Statement::Create(create)) => drop(sources.insert(name, *create)),
+                other => tracing::error!(name, ?other, "a stored stream cannot be read and is left out; drop and create it again"),
+            }
+        }
+        Ok(Catalog { sources: RwLock::new(sources), store, hosts })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sources.read().len()
+    }
+
+    /// Names of the streams or of the tables, of one kind if given.
+    pub(crate) fn names(&self, kind: StreamKind, table: Option<TableKind>) -> Vec<String> {
+        self.select(kind, table).map(|create| create.name)
+    }
+
+    /// `[{name,type,format}]`.
+    pub(crate) fn details(&self, kind: StreamKind) -> Value {
+        let detail = |create: CreateStream| {
+            let format = create.options.format.as_deref().unwrap_or("json").to_ascii_lowercase();
+            json!({"name": create.name, "type": source_type(&create), "format": format})
+        };
+        Value::Array(self.select(kind, None).map(detail))
+    }
+
+    fn select(&self, kind: StreamKind, table: Option<TableKind>) -> Selected {
+        let of_kind = |create: &&CreateStream| {
+            let as_asked = table.is_none_or(|table| create.options.kind.unwrap_or(TableKind::Scan) == table);
+            create.kind == kind && as_asked
+        };
+        Selected(self.sources.read().values().filter(of_kind).cloned().collect())
+    }
+
+    /// A definition by its name.
+    pub(crate) fn get(&self, kind: StreamKind, name: &str) -> Result<CreateStream> {
+        let found = self.sources.read().get(name).filter(|create| create.kind == kind).cloned();
+        found.ok_or_else(|| RulesError::not_found(format!("{} {name} is not found.", title(kind))))
+    }
+
+    /// What the planner asks for.
+    pub(crate) fn stream(&self, name: &str) -> Option<CreateStream> {
+        self.sources.read().get(name).cloned()
+    }
+
+    /// Creates a stream or table. `SHARED`, formats and properties are checked first.
+    pub(crate) async fn create(&self, create: CreateStream) -> Result<()> {
+        let (kind, name) = (create.kind, create.name.clone());
+        self.check(&create)?;
+        if self.sources.read().contains_key(&name) {
+            let message = format!("Create {} fails: Item {name} already exists.", word(kind));
+            return Err(RulesError::refused(Code::Stream, message));
+        }
+        self.put(create).await
+    }
+
+    /// Replaces a stream or table by a newer version of it.
+    pub(crate) async fn replace(&self, create: CreateStream) -> Result<()> {
+        self.check(&create)?;
+        let old = self.get(create.kind, &create.name)?;
+        let refuse = |reason: &str| {
+            let message = format!("Replace {} fails: {reason}.", word(create.kind));
+            Err(RulesError::refused(Code::Stream, message))
+        };
+        let (old_version, version) = (old.options.version.as_deref(), create.options.version.as_deref());
+        let (old_version, version) = (old_version.unwrap_or_default(), version.unwrap_or_default());
+        if !(version.is_empty() && old_version.is_empty()) && version <= old_version {
+            return refuse("source already exists with a newer version");
+        }
+        if old.options.shared != create.options.shared {
+            return refuse("SHARED cannot be changed");
+        }
+        self.put(create).await
+    }
+
+    async fn put(&self, create: CreateStream) -> Result<()> {
+        if !create.options.temp {
+            self.store.put(Kind::Source, &create.name, &create.to_string()).await?;
+        }
+        self.sources.write().insert(create.name.clone(), create);
+        Ok(())
+    }
+
+    pub(crate) async fn drop(&self, kind: StreamKind, name: &str) -> Result<()> {
+        if self.get(kind, name).is_err() {
+            let message = format!("Drop {} fails: {} is not found.", word(kind), name);
+            return Err(RulesError::not_found(message));
+        }
+        self.store.delete(Kind::Source, name).await?;
+        self.sources.write().remove(name);
+        Ok(())
+    }
+
+    fn check(&self, create: &CreateStream) -> Result<()> {
+        check_name(word(create.kind), &create.name)?;
+        let refuse = |message: String| RulesError::refused(Code::Stream, message);
+        if create.kind == StreamKind::Stream && create.options.datasource.is_none() {
+            return Err(refuse(format!("Create stream fails: option DATASOURCE of {} is missing.", create.name)));
+        }
+        if create.options.schema_id.is_some() {
+            return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
+        }
+        let opened = self.source(create, false).map(drop);
+        let format = self.format(create).map(drop);
+        opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))
+    }
+
+    /// Makes the source of a stream.
+    pub(crate) fn source(&self, create: &CreateStream, acknowledge: bool) -> Result<Box<dyn Source>> {
+        let mut props = Props::default();
+        if let Some(extra) = &create.options.extra {
+            let extra: serde_json::Result<Map<String, Value>> = serde_json::from_str(extra);
+            let bad = |error| RulesError::refused(Code::Stream, format!("option EXTRA is no JSON object: {error}"));
+            props = props.overlaid(extra.map_err(bad)?);
+        }
+        let datasource = create.options.datasource.clone().unwrap_or_default();
+        let request = SourceRequest { stream: create.name.clone(), datasource, props, acknowledge };
+        Ok(registry::source(source_type(create), &request, &self.hosts)?)
+    }
+
+    /// Makes the decoder of a stream; none for JSON.
+    pub(crate) fn format(&self, create: &CreateStream) -> Result<Option<Box<dyn edgeward_engine::Decode>>> {
+        let options = &create.options;
+        Ok(decoder(options.format.as_deref().unwrap_or_default(), &create.fields, options.delimiter.as_deref())?)
+    }
+
+    /// What the engine decodes by.
+    pub(crate) fn engine_definition(create: &CreateStream) -> StreamDef {
+        StreamDef::new(create)
+    }
+}
+
+/// Definitions picked from the catalogue.
+struct Selected(Vec<CreateStream>);
+
+impl Selected {
+    fn map<T>(self, turn: impl FnMut(CreateStream) -> T) -> Vec<T> {
+        self.0.into_iter().map(turn).collect()
+    }
+}
+
+/// TYPE, with eKuiper's defaults.
+fn source_type(create: &CreateStream) -> &str {
+    let default = if create.kind == StreamKind::Stream { "mqtt" } else { "file" };
+    create.options.source_type.as_deref().unwrap_or(default)
+}
+
+/// A definition as GET shows it: `{Name,StreamFields,Options,Statement}`.
+pub(crate) fn described(create: &CreateStream) -> Value {
+    let fields: Vec<Value> = create.fields.iter().map(field).collect();
+    json!({"Name": create.name, "StreamFields": fields, "Options": options(&create.options), "Statement": null})
+}
+
+fn field(field: &Field) -> Value {
+    json!({"FieldType": column_type(&field.data_type), "Name": field.name})
+}
+
+fn column_type(data_type: &ColumnType) -> Value {
+    match data_type {
+        ColumnType::Array(item) => json!({"Type": "array", "ElementType": column_type(item)}),
+        ColumnType::Struct(fields) => {
+            let fields: Vec<Value> = fields.iter().map(field).collect();
+            json!({"Type": "struct", "Fields": fields})
+        }
+        simple => simple.to_string().to_ascii_lowercase().into(),
+    }
+}
+
+fn options(options: &StreamOptions) -> Value {
+    let flag = |set: bool| set.then(|| Value::Bool(true));
+    let text = |text: &Option<String>| text.clone().map(Value::String);
+    let kind = options.kind.map(|kind| if kind == TableKind::Scan { "scan".into() } else { "lookup".into() });
+    let all = [
+        ("datasource", text(&options.datasource)),
+        ("key", text(&options.key)),
+        ("format", text(&options.format)),
+        ("confKey", text(&options.conf_key)),
+        ("type", text(&options.source_type)),
+        ("strictValidation", flag(options.strict_validation)),
+        ("timestamp", text(&options.timestamp)),
+        ("timestampFormat", text(&options.timestamp_format)),
+        ("retainSize", options.retain_size.map(Value::from)),
+        ("shared", flag(options.shared)),
+        ("schemaId", text(&options.schema_id)),
+        ("extra", text(&options.extra)),
+        ("delimiter", text(&options.delimiter)),
+        ("kind", kind),
+        ("temp", flag(options.temp)),
+        ("version", text(&options.version)),
+    ];
+    all.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), value))).collect::<Map<_, _>>().into()
+}

@@ -1,0 +1,179 @@
+//! A rule as JSON (eKuiper 2.4's rule document).
+
+use edgeward_connect::{Props, parse_duration_ms};
+use edgeward_engine::RuleOptions;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use crate::error::{Code, Result, RulesError};
+
+/// A rule that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    /// Sink type and properties.
+    pub(crate) actions: Vec<(String, Props)>,
+    pub(crate) options: RuleOptions,
+    /// Start when created and at boot.
+    pub(crate) triggered: bool,
+    pub(crate) version: String,
+    /// Not kept over a restart.
+    pub(crate) temp: bool,
+    pub(crate) tags: Vec<String>,
+    /// The document as it is kept and shown.
+    pub(crate) document: Map<String, Value>,
+}
+
+/// Parts of a rule that are not built.
+const UNBUILT_OPTIONS: [&str; 5] = ["cron", "duration", "cronDatetimeRange", "notifySub", "sendMetaToSink"];
+
+impl Definition {
+    /// Reads a document; `id` is that of the path, which wins over one in the document.
+    pub(crate) fn parse(text: &str, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
+        let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
+        let document = parsed.map_err(|error| refuse(format!("Parse rule {} error : {error}.", id.unwrap_or_default())))?;
+        Definition::new(document, id, zone)
+    }
+
+    pub(crate) fn new(mut document: Map<String, Value>, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
+        if let Some(id) = id {
+            document.insert("id".into(), id.into());
+        }
+        let fields = Props::new(document.clone());
+        let id = text(&document, "id")?;
+        if id.is_empty() {
+            return Err(refuse("Missing rule id.".into()));
+        }
+        check_name("rule", &id)?;
+        if document.get("graph").is_some_and(|graph| !graph.is_null()) {
+            return Err(refuse("graph rules are not supported by this version; use sql".into()));
+        }
+        let sql = text(&document, "sql")?;
+        if sql.is_empty() {
+            return Err(refuse("Missing rule SQL.".into()));
+        }
+        let options = document.get("options").cloned().unwrap_or_default();
+        Ok(Definition {
+            name: text(&document, "name")?,
+            sql,
+            actions: actions(document.get("actions"))?,
+            options: rule_options(options, zone)?,
+            triggered: fields.flag_if_set("triggered").map_err(bad)?.unwrap_or(true),
+            version: text(&document, "version")?,
+            temp: fields.flag("temp").map_err(bad)?,
+            tags: fields.list("tags").map_err(bad)?,
+            id,
+            document,
+        })
+    }
+
+    /// The document as it is kept.
+    pub(crate) fn stored(&self) -> String {
+        Value::Object(self.document.clone()).to_string()
+    }
+
+    /// The same rule, to be started at boot or not.
+    pub(crate) fn triggered(mut self, triggered: bool) -> Definition {
+        self.triggered = triggered;
+        self.document.insert("triggered".into(), triggered.into());
+        self
+    }
+
+    /// The same rule with other tags.
+    pub(crate) fn tagged(mut self, tags: Vec<String>) -> Definition {
+        self.document.insert("tags".into(), tags.clone().into());
+        self.tags = tags;
+        self
+    }
+}
+
+/// Names of streams and rules: `^[a-zA-Z0-9_\-]+$`.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > 255 || !name.bytes().all(good) {
+        return Err(refuse(format!("{what} name {name:?} is invalid; use letters, digits, _ and -, at most 255")));
+    }
+    Ok(())
+}
+
+fn text(document: &Map<String, Value>, key: &'static str) -> Result<String> {
+    match document.get(key) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(refuse(format!("{key} of a rule must be text"))),
+    }
+}
+
+fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
+    let actions = match value {
+        None | Some(Value::Null) => return Ok(vec![("logToMemory".into(), Props::default())]),
+        Some(Value::Array(actions)) => actions,
+        Some(_) => return Err(refuse("actions of a rule must be an array".into())),
+    };
+    let mut read = Vec::new();
+    for action in actions {
+        let Value::Object(action) = action else { return Err(refuse("an action must be an object {sinkType: {…}}".into())) };
+        for (kind, props) in action {
+            let props = match props {
+                Value::Null => Map::new(),
+                Value::Object(props) => props.clone(),
+                _ => return Err(refuse(format!("expect map[string]interface{{}} type for the action properties, but found {props}"))),
+            };
+            read.push((kind.clone(), Props::new(props)));
+        }
+    }
+    if read.is_empty() {
+        read.push(("logToMemory".into(), Props::default()));
+    }
+    Ok(read)
+}
+
+fn rule_options(options: Value, zone: &TimeZone) -> Result<RuleOptions> {
+    let options = match options {
+        Value::Null => Map::new(),
+        Value::Object(options) => options,
+        _ => return Err(refuse("options of a rule must be an object".into())),
+    };
+    let options = Props::new(options);
+    options.refuse(&UNBUILT_OPTIONS).map_err(bad)?;
+    let default = RuleOptions::default();
+    let duration = |key: &'static str, default: i64| -> Result<i64> {
+        let ms = match options.get(key) {
+            Some(Value::String(text)) => Some(parse_duration_ms(text).ok_or_else(|| refuse(format!("invalid duration {text:?} of {key}")))?),
+            _ => options.number(key).map_err(bad)?,
+        };
+        Ok(ms.map_or(default, |ms| i64::try_from(ms).unwrap_or(i64::MAX)))
+    };
+    let qos = options.number("qos").map_err(bad)?.unwrap_or(0);
+    let buffer_length = options.number("bufferLength").map_err(bad)?.unwrap_or(1_024);
+    if qos > 2 {
+        return Err(refuse(format!("invalid qos {qos}; use 0, 1 or 2")));
+    }
+    if !(1..=1_000_000).contains(&buffer_length) {
+        return Err(refuse(format!("invalid bufferLength {buffer_length}; use 1 to 1000000")));
+    }
+    let flag = |key| options.flag(key).map_err(bad);
+    Ok(RuleOptions {
+        is_event_time: flag("isEventTime")?,
+        late_tolerance: duration("lateTolerance", default.late_tolerance)?,
+        buffer_length: usize::try_from(buffer_length).unwrap_or(default.buffer_length),
+        send_meta_to_sink: false,
+        send_nil_field: flag("sendNilField")?,
+        send_error: flag("sendError")?,
+        qos: u8::try_from(qos).unwrap_or(0),
+        checkpoint_interval: duration("checkpointInterval", default.checkpoint_interval)?,
+        // A message that must not be lost is not dropped from a queue either.
+        disable_buffer_full_discard: flag("disableBufferFullDiscard")? || qos > 0,
+        timezone: zone.clone(),
+    })
+}
+
+fn refuse(message: String) -> RulesError {
+    RulesError::refused(Code::Rule, message)
+}
+
+fn bad(error: edgeward_connect::ConnectError) -> RulesError {
+    refuse(error.to_string())
+}

@@ -1,0 +1,215 @@
+//! Starting the service, and its operations.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use edgeward_service::Tasks;
+use edgeward_sql::ast::{Statement, StreamKind, TableKind};
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+
+use crate::catalog::{Catalog, described, title, word};
+use crate::definition::Definition;
+use crate::error::{Code, Result, RulesError};
+use crate::registry::Registry;
+use crate::run::World;
+use crate::shared::SharedStreams;
+use crate::store::Store;
+use crate::{Hosts, Options, explain, rest, status};
+
+/// The rules service.
+#[derive(Debug)]
+pub struct Rules;
+
+impl Rules {
+    /// Opens the catalogue, starts the rules that ran when the program ended, and serves REST until `tasks` is cancelled.
+    ///
+    /// # Errors
+    /// The catalogue's file or the address of REST cannot be used.
+    pub async fn start(options: Options, hosts: Hosts, tasks: &Tasks) -> Result<Handle> {
+        let folder = &options.data_dir;
+        std::fs::create_dir_all(folder).map_err(|source| RulesError::Folder { path: folder.clone(), source })?;
+        let store = Store::open(&folder.join("rules.db"))?;
+        let tasks = tasks.child("rules");
+        let catalog = Catalog::open(store.clone(), hosts.clone())?;
+        let registry = Arc::new(Registry {
+            world: World { catalog, shared: SharedStreams::default(), hosts, store, tasks: tasks.clone() },
+            rules: RwLock::new(BTreeMap::new()),
+            changes: tokio::sync::Mutex::default(),
+            zone: options.timezone.clone(),
+            max_definitions: options.max_definitions,
+        });
+        let mut handle = Handle { registry, address: None };
+        // Listening comes first: a taken port is told before any rule runs.
+        let listener = match options.rest {
+            Some(address) => Some(rest::listen(address).await?),
+            None => None,
+        };
+        handle.registry.boot()?;
+        if let Some((listener, address)) = listener {
+            handle.address = Some(address);
+            rest::serve(listener, handle.clone(), options.max_body_bytes, &tasks);
+            tracing::info!(%address, "rules' REST started");
+        }
+        Ok(handle)
+    }
+}
+
+/// The operations REST offers. Clones are the same service.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) registry: Arc<Registry>,
+    address: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Handle").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Where REST listens, with the real port.
+    pub fn rest_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Runs a statement about streams or tables (CREATE, DROP, DESCRIBE, SHOW, EXPLAIN) and returns eKuiper's answer.
+    ///
+    /// # Errors
+    /// The statement is not one of these, or cannot be done.
+    pub async fn execute(&self, sql: &str) -> Result<String> {
+        match edgeward_sql::parse(sql)? {
+            Statement::Create(create) => {
+                let _changes = self.registry.changes.lock().await;
+                let answer = format!("{} {} is created.", title(create.kind), create.name);
+                if self.registry.world.catalog.len() >= self.registry.max_definitions {
+                    return Err(RulesError::refused(Code::Stream, "too many streams; drop some or raise the limit"));
+                }
+                self.registry.world.catalog.create(*create).await?;
+                Ok(answer)
+            }
+            Statement::Drop(kind, name) => self.drop_stream(kind, &name, false).await,
+            Statement::Describe(kind, name) => Ok(self.describe(kind, &name)?.to_string()),
+            Statement::Show(kind) => Ok(json!(self.stream_names(kind, None)).to_string()),
+            Statement::Explain(..) => Ok("TO BE SUPPORTED".into()),
+            Statement::Select(_) => Err(RulesError::refused(Code::Parser, "Invalid stream statement: SELECT makes a rule")),
+        }
+    }
+
+    /// Replaces the definition of a stream or table; rules use it from their next start.
+    ///
+    /// # Errors
+    /// No CREATE statement for this name, not defined yet, or not newer.
+    pub async fn replace_stream(&self, kind: StreamKind, name: &str, sql: &str) -> Result<String> {
+        let _changes = self.registry.changes.lock().await;
+        match edgeward_sql::parse(sql)? {
+            Statement::Create(create) if create.kind == kind && create.name == name => {
+                self.registry.world.catalog.replace(*create).await?;
+                self.registry.world.shared.forget(name);
+                Ok(format!("{} {name} is replaced.", title(kind)))
+            }
+            Statement::Create(create) => {
+                let message = format!("Replace {} fails: the sql statement must update the {} {name}, not {}.", word(kind), word(kind), create.name);
+                Err(RulesError::refused(Code::Stream, message))
+            }
+            _ => Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", word(kind)))),
+        }
+    }
+
+    /// Removes a stream or table; refused while rules read it unless `force` is set.
+    ///
+    /// # Errors
+    /// It is not defined, or in use.
+    pub async fn drop_stream(&self, kind: StreamKind, name: &str, force: bool) -> Result<String> {
+        let _changes = self.registry.changes.lock().await;
+        let readers = self.registry.readers(name);
+        if !force && let Some(reader) = readers.first() {
+            let message = format!("Drop {} fails: {name} is used by rule {reader}.", word(kind));
+            return Err(RulesError::refused(Code::Stream, message));
+        }
+        self.registry.world.catalog.drop(kind, name).await?;
+        self.registry.world.shared.forget(name);
+        Ok(format!("{} {name} is dropped.", title(kind)))
+    }
+
+    /// A definition as JSON.
+    ///
+    /// # Errors
+    /// It is not defined.
+    pub fn describe(&self, kind: StreamKind, name: &str) -> Result<Value> {
+        Ok(described(&self.registry.world.catalog.get(kind, name)?))
+    }
+
+    /// Names of the streams or tables.
+    pub fn stream_names(&self, kind: StreamKind, table: Option<TableKind>) -> Vec<String> {
+        self.registry.world.catalog.names(kind, table)
+    }
+
+    /// Creates a rule from its JSON, starts it unless told otherwise, and returns its id.
+    ///
+    /// # Errors
+    /// The rule is wrong, its id is taken, or it cannot be started.
+    pub async fn create_rule(&self, json: &str) -> Result<String> {
+        self.registry.create(json).await
+    }
+
+    /// Replaces a rule or creates it; true if it replaced one.
+    ///
+    /// # Errors
+    /// As for [`Handle::create_rule`]; the old rule then goes on.
+    pub async fn update_rule(&self, id: &str, json: &str) -> Result<bool> {
+        self.registry.update(id, json).await
+    }
+
+    /// Stops and removes a rule.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn delete_rule(&self, id: &str) -> Result<()> {
+        self.registry.delete(id).await
+    }
+
+    /// Starts a rule, now and at every boot.
+    ///
+    /// # Errors
+    /// There is none of this id, or it cannot be started.
+    pub async fn start_rule(&self, id: &str) -> Result<()> {
+        self.registry.start(id).await
+    }
+
+    /// Stops a rule for good.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn stop_rule(&self, id: &str) -> Result<()> {
+        self.registry.stop(id).await
+    }
+
+    /// State and counters of a rule, as REST shows them.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub fn rule_status(&self, id: &str) -> Result<Value> {
+        Ok(status::of(&*self.registry.get(id)?))
+    }
+
+    /// Names of the streams a rule would read.
+    ///
+    /// # Errors
+    /// The rule is wrong.
+    pub fn validate_rule(&self, json: &str) -> Result<Vec<String>> {
+        let definition = Definition::parse(json, None, &self.registry.zone)?;
+        Ok(self.registry.world.check(&definition)?.sources())
+    }
+
+    /// The steps of a rule's plan.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub fn explain_rule(&self, id: &str) -> Result<String> {
+        let definition = self.registry.get(id)?.definition();
+        Ok(explain::explain(&edgeward_sql::parse_select(&definition.sql)?))
+    }
+}

@@ -1,0 +1,324 @@
+//! All rules and their lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgeward_service::clock;
+use jiff::tz::TimeZone;
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Map, Value, json};
+
+use crate::definition::Definition;
+use crate::error::{Code, Result, RulesError};
+use crate::run::{Run, World};
+use crate::store::Kind;
+use crate::{secrets, status};
+
+/// The rules. Every change holds `changes`, so that disk and memory agree.
+pub(crate) struct Registry {
+    pub(crate) world: World,
+    pub(crate) rules: RwLock<BTreeMap<String, Arc<Rule>>>,
+    pub(crate) changes: tokio::sync::Mutex<()>,
+    pub(crate) zone: TimeZone,
+    pub(crate) max_definitions: usize,
+}
+
+/// A rule and how it is doing.
+pub(crate) struct Rule {
+    definition: RwLock<Definition>,
+    pub(crate) life: Mutex<Life>,
+}
+
+/// The life of a rule (eKuiper's rule states).
+#[derive(Default)]
+pub(crate) struct Life {
+    pub(crate) state: State,
+    /// What ended the last run.
+    pub(crate) message: String,
+    pub(crate) last_start: i64,
+    pub(crate) last_stop: i64,
+    /// The present run, or the last one for its counters.
+    pub(crate) run: Option<Arc<Run>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum State {
+    #[default]
+    Stopped,
+    Running,
+    StoppedByError,
+}
+
+impl State {
+    /// The text of `status`.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            State::Stopped => "stopped",
+            State::Running => "running",
+            State::StoppedByError => "stopped by error",
+        }
+    }
+}
+
+impl Rule {
+    fn new(definition: Definition) -> Arc<Rule> {
+        Arc::new(Rule { definition: RwLock::new(definition), life: Mutex::default() })
+    }
+
+    pub(crate) fn definition(&self) -> Definition {
+        self.definition.read().clone()
+    }
+
+    fn ended(&self, state: State, message: &str) {
+        let mut life = self.life.lock();
+        life.state = state;
+        life.message = message.to_owned();
+        life.last_stop = clock::now_ms();
+    }
+}
+
+impl Registry {
+    /// Takes the stored rules in and starts those that ran.
+    pub(crate) fn boot(self: &Arc<Self>) -> Result<()> {
+        for (id, text) in self.world.store.load(Kind::Rule)? {
+            let definition = match Definition::parse(&text, Some(&id), &self.zone) {
+                Ok(definition) => definition,
+                Err(error) => {
+                    tracing::error!(rule = id, %error, "a stored rule cannot be read and is left out; delete and create it again");
+                    continue;
+                }
+            };
+            let triggered = definition.triggered;
+            let rule = Rule::new(definition);
+            self.rules.write().insert(id.clone(), rule.clone());
+            if triggered && let Err(error) = self.launch(&rule) {
+                tracing::error!(rule = id, %error, "rule cannot be started");
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Result<Arc<Rule>> {
+        self.rules.read().get(id).cloned().ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found in registry")))
+    }
+
+    /// `[{id,name,status,version,trace,tags}]`.
+    pub(crate) fn list(&self) -> Value {
+        let entry = |(id, rule): (&String, &Arc<Rule>)| {
+            let definition = rule.definition();
+            let state = rule.life.lock().state.text();
+            json!({"id": id, "name": definition.name, "status": state, "version": definition.version, "trace": false, "tags": definition.tags})
+        };
+        Value::Array(self.rules.read().iter().map(entry).collect())
+    }
+
+    /// The document as it is kept, secrets hidden.
+    pub(crate) fn document(&self, id: &str) -> Result<Value> {
+        let rule = self.rules.read().get(id).cloned();
+        let rule = rule.ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found.")))?;
+        Ok(secrets::masked(&rule.definition().document))
+    }
+
+    /// Creates a rule and starts it unless it is not to be triggered. Returns its id.
+    pub(crate) async fn create(self: &Arc<Self>, text: &str) -> Result<String> {
+        let _changes = self.changes.lock().await;
+        let definition = Definition::parse(text, None, &self.zone)?;
+        let id = definition.id.clone();
+        if self.rules.read().contains_key(&id) {
+            return Err(RulesError::refused(Code::Rule, format!("rule {id} already exists")));
+        }
+        if self.rules.read().len() + self.world.catalog.len() >= self.max_definitions {
+            return Err(RulesError::refused(Code::Rule, "too many rules and streams; drop some or raise the limit"));
+        }
+        self.world.check(&definition)?;
+        self.save(&definition).await?;
+        let triggered = definition.triggered;
+        let rule = Rule::new(definition);
+        self.rules.write().insert(id.clone(), rule.clone());
+        if triggered {
+            self.launch(&rule)?;
+        }
+        Ok(id)
+    }
+
+    /// Replaces a rule, or creates it. The old one runs until the new one is checked and on disk. Returns whether it
+    /// replaced one.
+    pub(crate) async fn update(self: &Arc<Self>, id: &str, text: &str) -> Result<bool> {
+        let Ok(rule) = self.get(id) else {
+            let document: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
+            let mut document = document
+                .map_err(|error| RulesError::refused(Code::Rule, format!("Parse rule {id} error : {error}.")))?;
+            document.insert("id".into(), id.into());
+            self.create(&Value::Object(document).to_string()).await?;
+            return Ok(false);
+        };
+        let _changes = self.changes.lock().await;
+        let old = rule.definition();
+        let mut new = Definition::parse(text, Some(id), &self.zone)?;
+        secrets::restore(&mut new.document, &old.document);
+        let new = Definition::new(new.document, Some(id), &self.zone)?;
+        if !(new.version.is_empty() && old.version.is_empty()) && new.version <= old.version {
+            let message = format!("rule {id} already exists with version ({}), new version ({}) is lower", old.version, new.version);
+            return Err(RulesError::refused(Code::Rule, message));
+        }
+        self.world.check(&new)?;
+        self.save(&new).await?;
+        self.world.store.forget_state(id).await?;
+        self.halt(&rule, "stopped by update").await;
+        let triggered = new.triggered;
+        *rule.definition.write() = new;
+        if triggered {
+            self.launch(&rule)?;
+        }
+        Ok(true)
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        let rule = self.get(id)?;
+        self.world.store.delete(Kind::Rule, id).await?;
+        self.rules.write().remove(id);
+        self.halt(&rule, "canceled manually").await;
+        Ok(())
+    }
+
+    pub(crate) async fn start(self: &Arc<Self>, id: &str) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        let rule = self.get(id)?;
+        self.trigger(&rule, true).await?;
+        if rule.life.lock().state == State::Running { Ok(()) } else { self.launch(&rule) }
+    }
+
+    pub(crate) async fn stop(&self, id: &str) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        let rule = self.get(id)?;
+        self.trigger(&rule, false).await?;
+        self.halt(&rule, "canceled manually").await;
+        Ok(())
+    }
+
+    pub(crate) async fn restart(self: &Arc<Self>, id: &str) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        let rule = self.get(id)?;
+        self.trigger(&rule, true).await?;
+        self.halt(&rule, "canceled manually").await;
+        self.launch(&rule)
+    }
+
+    /// Changes the tags of a rule.
+    pub(crate) async fn tag(&self, id: &str, change: impl FnOnce(Vec<String>) -> Vec<String>) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        let rule = self.get(id)?;
+        let definition = rule.definition();
+        let tags = change(definition.tags.clone());
+        let definition = definition.tagged(tags);
+        self.save(&definition).await?;
+        *rule.definition.write() = definition;
+        Ok(())
+    }
+
+    /// Ids of the rules that have all of `tags`.
+    pub(crate) fn tagged(&self, tags: &[String]) -> Vec<String> {
+        let has_all = |rule: &Arc<Rule>| tags.iter().all(|tag| rule.definition.read().tags.contains(tag));
+        self.rules.read().iter().filter(|(_, rule)| has_all(rule)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Ids of the rules that read a stream.
+    pub(crate) fn readers(&self, stream: &str) -> Vec<String> {
+        let reads = |rule: &Arc<Rule>| {
+            let select = edgeward_sql::parse_select(&rule.definition.read().sql);
+            select.is_ok_and(|select| {
+                select.from.name == stream || select.joins.iter().any(|join| join.source.name == stream)
+            })
+        };
+        self.rules.read().iter().filter(|(_, rule)| reads(rule)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Status of all rules by id.
+    pub(crate) fn all_status(&self) -> Value {
+        let rules: Vec<_> = self.rules.read().iter().map(|(id, rule)| (id.clone(), rule.clone())).collect();
+        rules.into_iter().map(|(id, rule)| (id, status::of(&rule))).collect::<Map<_, _>>().into()
+    }
+
+    async fn save(&self, definition: &Definition) -> Result<()> {
+        if definition.temp {
+            return Ok(());
+        }
+        self.world.store.put(Kind::Rule, &definition.id, &definition.stored()).await
+    }
+
+    /// Notes on disk whether the rule is to run.
+    async fn trigger(&self, rule: &Rule, triggered: bool) -> Result<()> {
+        let definition = rule.definition();
+        if definition.triggered == triggered {
+            return Ok(());
+        }
+        let definition = definition.triggered(triggered);
+        self.save(&definition).await?;
+        *rule.definition.write() = definition;
+        Ok(())
+    }
+
+    /// Runs a rule and watches over it.
+    fn launch(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
+        let definition = rule.definition();
+        let run = match self.world.start(&definition) {
+            Ok(run) => Arc::new(run),
+            Err(error) => {
+                rule.ended(State::StoppedByError, &error.to_string());
+                return Err(error);
+            }
+        };
+        {
+            let mut life = rule.life.lock();
+            life.state = State::Running;
+            life.message = String::new();
+            life.last_start = clock::now_ms();
+            life.run = Some(run.clone());
+        }
+        let (registry, rule) = (self.clone(), rule.clone());
+        self.world.tasks.spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
+        Ok(())
+    }
+
+    /// Saves the state of a run from time to time and notes its end.
+    async fn watch(&self, rule: &Rule, run: &Arc<Run>, definition: &Definition) {
+        let interval = Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
+        let ended = loop {
+            tokio::select! {
+                ended = run.ended() => break ended,
+                () = tokio::time::sleep(interval), if definition.options.qos > 0 => {
+                    if let Err(error) = self.world.store.save_state(&definition.id, run.handle.snapshot()).await {
+                        tracing::error!(rule = definition.id, %error, "cannot save the state of a rule; the last one stays");
+                    }
+                }
+            }
+        };
+        let is_current = |life: &Life| life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run));
+        if is_current(&rule.life.lock()) {
+            run.stop().await;
+            match ended {
+                None => rule.ended(State::Stopped, "done"),
+                Some(error) => rule.ended(State::StoppedByError, &error),
+            }
+        }
+    }
+
+    /// Stops a rule if it runs.
+    async fn halt(&self, rule: &Rule, message: &str) {
+        let run = {
+            let mut life = rule.life.lock();
+            if life.state != State::Running {
+                return;
+            }
+            // From here on the watcher leaves the rule alone.
+            life.state = State::Stopped;
+            life.run.clone()
+        };
+        if let Some(run) = run {
+            run.stop().await;
+        }
+        rule.ended(State::Stopped, message);
+    }
+}

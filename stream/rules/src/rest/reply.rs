@@ -1,0 +1,62 @@
+//! Replies in eKuiper's shapes.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::{Code, RulesError};
+
+/// A successful answer or an error with the prefix of its operation.
+pub(super) type Reply = Result<Response, Failure>;
+
+/// An error as clients see it: `{"error":CODE,"message":"prefix: text"}` as plain text.
+pub(super) struct Failure {
+    prefix: &'static str,
+    error: RulesError,
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Failure { prefix, error } = self;
+        let separator = if prefix.is_empty() { "" } else { ": " };
+        let body = json!({"error": error.code() as u16, "message": format!("{prefix}{separator}{error}")});
+        let status = if error.code() == Code::NotFound { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
+        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        (status, headers, format!("{body}\n")).into_response()
+    }
+}
+
+/// Adds the prefix of an operation to an error.
+pub(super) trait Prefixed<T> {
+    fn or_fail(self, prefix: &'static str) -> Result<T, Failure>;
+}
+
+impl<T> Prefixed<T> for Result<T, RulesError> {
+    fn or_fail(self, prefix: &'static str) -> Result<T, Failure> {
+        self.map_err(|error| Failure { prefix, error })
+    }
+}
+
+/// A sentence.
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Reply {
+    Ok((status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into()).into_response())
+}
+
+/// A document.
+pub(super) fn document(value: Value) -> Reply {
+    Ok(Json(value).into_response())
+}
+
+/// `{"sql":"…"}`.
+#[derive(Deserialize)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+}
+
+/// Reads a JSON body.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Failure> {
+    let bad = |error: serde_json::Error| RulesError::refused(Code::General, format!("Error decoding the json: {error}"));
+    serde_json::from_str(body).map_err(bad).or_fail("Invalid body")
+}

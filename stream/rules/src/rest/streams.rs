@@ -1,0 +1,85 @@
+//! `/streams`, `/tables` and their details.
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use edgeward_sql::ast::{StreamKind, TableKind};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::reply::{Prefixed, Reply, Statement, document, read, text};
+use crate::Handle;
+
+pub(super) fn routes() -> Router<Handle> {
+    Router::new()
+        .merge(of_kind(StreamKind::Stream, ["/streams", "/streams/{name}", "/streamdetails"]))
+        .merge(of_kind(StreamKind::Table, ["/tables", "/tables/{name}", "/tabledetails"]))
+}
+
+/// Texts of one kind's errors.
+#[derive(Clone, Copy)]
+struct Words {
+    command: &'static str,
+    describe: &'static str,
+    replace: &'static str,
+    delete: &'static str,
+}
+
+fn words(kind: StreamKind) -> Words {
+    match kind {
+        StreamKind::Stream => Words {
+            command: "Stream command error",
+            describe: "describe stream error",
+            replace: "update stream error",
+            delete: "delete stream error",
+        },
+        StreamKind::Table => Words {
+            command: "Table command error",
+            describe: "describe table error",
+            replace: "update table error",
+            delete: "delete table error",
+        },
+    }
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Force {
+    force: Option<bool>,
+}
+
+fn of_kind(kind: StreamKind, [all, one, details]: [&'static str; 3]) -> Router<Handle> {
+    let list = move |State(handle): State<Handle>, Query(query): Query<Kind>| async move {
+        let table = query.kind.map(|kind| if kind == "lookup" { TableKind::Lookup } else { TableKind::Scan });
+        document(json!(handle.stream_names(kind, table)))
+    };
+    let create = move |State(handle): State<Handle>, body: String| async move {
+        let statement: Statement = read(&body)?;
+        text(StatusCode::CREATED, handle.execute(&statement.sql).await.or_fail(words(kind).command)?)
+    };
+    let describe = move |State(handle): State<Handle>, Path(name): Path<String>| async move {
+        document(handle.describe(kind, &name).or_fail(words(kind).describe)?)
+    };
+    let replace = move |State(handle): State<Handle>, Path(name): Path<String>, body: String| async move {
+        let statement: Statement = read(&body)?;
+        let answer = handle.replace_stream(kind, &name, &statement.sql).await;
+        text(StatusCode::OK, answer.or_fail(words(kind).replace)?)
+    };
+    let delete = move |State(handle): State<Handle>, Path(name): Path<String>, Query(query): Query<Force>| async move {
+        let answer = handle.drop_stream(kind, &name, query.force.unwrap_or(false)).await;
+        text(StatusCode::OK, answer.or_fail(words(kind).delete)?)
+    };
+    let show_details = move |State(handle): State<Handle>| async move {
+        let reply: Reply = document(handle.registry.world.catalog.details(kind));
+        reply
+    };
+    Router::new()
+        .route(all, get(list).post(create))
+        .route(one, get(describe).put(replace).delete(delete))
+        .route(details, get(show_details))
+}

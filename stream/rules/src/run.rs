@@ -1,0 +1,121 @@
+//! One run of a rule, from start to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgeward_connect::{Hosts, SinkRequest, registry};
+use edgeward_engine::{EngineError, Plan, RuleHandle, RuleStatus, RuleTask, SinkInput};
+use edgeward_service::Tasks;
+use edgeward_sql::ast::{CreateStream, StreamKind};
+
+use crate::catalog::Catalog;
+use crate::definition::Definition;
+use crate::error::{Code, Result, RulesError};
+use crate::shared::{Running, SharedStreams};
+use crate::store::Store;
+
+/// How long sinks may take to finish.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What every run needs.
+pub(crate) struct World {
+    pub(crate) catalog: Catalog,
+    pub(crate) shared: SharedStreams,
+    pub(crate) hosts: Hosts,
+    pub(crate) store: Store,
+    pub(crate) tasks: Tasks,
+}
+
+/// A rule that was checked: everything that can be refused has been.
+pub(crate) struct Checked {
+    plan: Plan,
+    inputs: Vec<CreateStream>,
+}
+
+impl Checked {
+    /// Names of the streams, in the order of the statement.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        self.inputs.iter().map(|create| create.name.clone()).collect()
+    }
+}
+
+/// A rule that runs.
+pub(crate) struct Run {
+    pub(crate) handle: RuleHandle,
+    streams: Vec<Arc<Running>>,
+    /// Whether the source is this rule's own.
+    owned: Vec<bool>,
+    tasks: Tasks,
+}
+
+impl World {
+    /// Plans a rule and makes its sinks once, to see whether it can be started.
+    pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
+        let select = edgeward_sql::parse_select(&definition.sql)?;
+        let found = |name: &str| self.catalog.stream(name).map(|create| Catalog::engine_definition(&create));
+        let plan = Plan::new(&select, &definition.options, &found)?;
+        let inputs: Option<Vec<_>> = plan.inputs().map(|input| self.catalog.stream(&input.name)).collect();
+        let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;
+        if let Some(table) = inputs.iter().find(|create| create.kind == StreamKind::Table) {
+            let message = format!("table {} cannot be joined by this version; use streams", table.name);
+            return Err(RulesError::refused(Code::Planner, message));
+        }
+        self.sinks(definition, &Tasks::root("check"))?;
+        Ok(Checked { plan, inputs })
+    }
+
+    fn sinks(&self, definition: &Definition, tasks: &Tasks) -> Result<Vec<SinkInput>> {
+        let make = |(kind, props): &(String, edgeward_connect::Props)| {
+            let request = SinkRequest { rule: definition.id.clone(), props: props.clone(), tasks: tasks.clone() };
+            registry::sink(kind, &request, &self.hosts)
+        };
+        Ok(definition.actions.iter().map(make).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// Starts a rule, from its saved state if its `qos` asks for that.
+    pub(crate) fn start(&self, definition: &Definition) -> Result<Run> {
+        let Checked { plan, inputs } = self.check(definition)?;
+        let tasks = self.tasks.child(format!("rule {}", definition.id));
+        let acknowledge = definition.options.qos > 0;
+        let open = |create: &CreateStream| {
+            let node = if create.options.shared { &self.tasks } else { &tasks };
+            self.shared.open(&self.catalog, create, acknowledge, node)
+        };
+        let streams: Vec<Arc<Running>> = inputs.iter().map(open).collect::<Result<_>>()?;
+        let saved = if acknowledge { self.store.state(&definition.id)? } else { None };
+        let start = |saved: Option<&[u8]>| -> Result<RuleHandle> {
+            let engine_streams = streams.iter().map(|running| running.stream.clone()).collect();
+            Ok(RuleTask::start(&definition.id, &plan, engine_streams, self.sinks(definition, &tasks)?, saved, &tasks)?)
+        };
+        let handle = match start(saved.as_deref()) {
+            Err(error) if saved.is_some() => {
+                tracing::warn!(rule = definition.id, %error, "the rule's saved state cannot be used; it starts without");
+                start(None)?
+            }
+            started => started?,
+        };
+        streams.iter().for_each(|running| running.start());
+        let owned = inputs.iter().map(|create| !create.options.shared).collect();
+        Ok(Run { handle, streams, owned, tasks })
+    }
+}
+
+impl Run {
+    /// Waits until the rule ends by itself and answers the error, or none for a finished input.
+    pub(crate) async fn ended(&self) -> Option<String> {
+        let status = self.handle.ended().await;
+        let failure = self.streams.iter().find_map(|running| running.failure());
+        if status == RuleStatus::Done { failure } else { None }
+    }
+
+    /// Stops sources, rule and sinks, in this order, so that nothing is acknowledged that was only on its way.
+    pub(crate) async fn stop(&self) {
+        for (running, owned) in self.streams.iter().zip(&self.owned) {
+            if *owned {
+                running.stop();
+            }
+        }
+        self.handle.stop().await;
+        self.tasks.shutdown(GRACE).await;
+    }
+}
