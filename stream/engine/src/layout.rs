@@ -61,7 +61,7 @@ impl Layout {
     /// The payload is no JSON object, or a declared column has another type; the text is what the rule's sinks see.
     pub(crate) fn scan(&mut self, payload: &Bytes, slots: &mut Vec<Slot>) -> Result<(), String> {
         slots.clear();
-        slots.resize_with(self.columns.len(), || Slot::of(Value::Nil));
+        slots.resize_with(self.columns.len(), || Slot::Ready(Value::Nil));
         let mut cursor = Cursor::new(payload);
         cursor.blank();
         let mut members = cursor.members().map_err(text)?;
@@ -109,17 +109,17 @@ impl Layout {
     fn read(&self, cursor: &mut Cursor<'_>, slot: usize) -> Result<Slot, String> {
         let column = &self.columns[slot];
         match (&column.declared, cursor.peek()) {
-            (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::of).map_err(text),
-            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::of).map_err(text),
+            (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::Ready).map_err(text),
+            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::Ready).map_err(text),
             (None, Some(b'"' | b'{' | b'[')) | (Some(ColumnType::String), Some(b'"')) => {
                 let start = cursor.at();
                 cursor.skip(1).map_err(text)?;
                 Ok(Slot::span(start, cursor.at()))
             }
-            (None, _) => cursor.word().map(Slot::of).map_err(text),
+            (None, _) => cursor.word().map(Slot::Ready).map_err(text),
             (Some(declared), _) => {
                 let value = cursor.value(Numbers::WholeAsInt, 1).map_err(text)?;
-                conform(&column.name, value, declared).map(Slot::of)
+                conform(&column.name, value, declared).map(Slot::Ready)
             }
         }
     }
@@ -127,7 +127,7 @@ impl Layout {
     /// Fills `slots` from a decoded row.
     pub(crate) fn pick(&self, row: &Map, slots: &mut Vec<Slot>) {
         slots.clear();
-        slots.extend(self.columns.iter().map(|column| Slot::of(row.get(&column.name).cloned().unwrap_or_default())));
+        slots.extend(self.columns.iter().map(|column| Slot::Ready(row.get(&column.name).cloned().unwrap_or_default())));
     }
 }
 

@@ -12,6 +12,7 @@ mod emission;
 mod error;
 mod expr;
 mod group;
+mod index;
 mod join;
 mod layout;
 mod metrics;

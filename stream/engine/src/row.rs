@@ -38,23 +38,20 @@ pub(crate) enum Origin {
     Joined(Box<[Option<Arc<Row>>]>),
 }
 
-/// A column's place: a value, or the span of its JSON text until someone asks.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    start: u32,
-    end: u32,
-    value: OnceLock<Value>,
+/// A column's place.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Its value: numbers and words are read while scanning.
+    Ready(Value),
+    /// The span of its JSON text until someone asks for the value.
+    Span(u32, u32, OnceLock<Value>),
 }
 
 impl Slot {
-    /// A slot that holds its value.
-    pub(crate) fn of(value: Value) -> Slot {
-        Slot { start: 0, end: 0, value: OnceLock::from(value) }
-    }
-
-    /// A slot to be decoded from `start..end` of the payload. An empty span is nil.
+    /// A slot to be decoded from `start..end` of the payload.
     pub(crate) fn span(start: usize, end: usize) -> Slot {
-        Slot { start: start as u32, end: end as u32, value: OnceLock::new() }
+        // A payload beyond 4 GiB cannot get here: packets and files are bounded far below.
+        Slot::Span(start as u32, end as u32, OnceLock::new())
     }
 }
 
@@ -67,20 +64,16 @@ impl Row {
     #[inline]
     pub fn get(&self, slot: usize) -> &Value {
         match self.slots.get(slot) {
-            Some(slot) => match slot.value.get() {
-                Some(value) => value,
-                None => slot.value.get_or_init(|| self.decode(slot)),
-            },
+            Some(Slot::Ready(value)) => value,
+            Some(Slot::Span(start, end, value)) => value.get_or_init(|| self.decode(*start, *end)),
             None => &Value::Nil,
         }
     }
 
     #[cold]
-    fn decode(&self, slot: &Slot) -> Value {
+    fn decode(&self, start: u32, end: u32) -> Value {
         match &self.origin {
-            Origin::Json(payload, numbers) if slot.end > slot.start => {
-                payload.get(slot.start as usize..slot.end as usize).map_or(Value::Nil, |text| lenient(text, *numbers))
-            }
+            Origin::Json(payload, numbers) => payload.get(start as usize..end as usize).map_or(Value::Nil, |text| lenient(text, *numbers)),
             _ => Value::Nil,
         }
     }

@@ -15,7 +15,8 @@ use crate::queue::{Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
 use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
-use crate::{EngineError, Plan, Row};
+use crate::plan::Program;
+use crate::{EngineError, Plan};
 
 /// How long a stopped rule's sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -72,7 +73,7 @@ impl RuleTask {
             .into_iter()
             .enumerate()
             .map(|(input, stream)| {
-                let filter = program.filter_in_stream.then(|| stream_filter(&program, &context)).flatten();
+                let filter = stream_filter(&program, &context);
                 let attachment = stream.attach(input, filter, queue.clone());
                 (stream.definition().name.clone(), stream, attachment)
             })
@@ -86,13 +87,9 @@ impl RuleTask {
 }
 
 /// The filter of a statement as the stream runs it.
-pub(crate) fn stream_filter(program: &Arc<crate::plan::Program>, context: &Context) -> Option<Filter> {
-    program.filter.as_ref()?;
-    let (program, context) = (program.clone(), context.clone());
-    Some(Box::new(move |row: &Row| {
-        let Some(filter) = &program.filter else { return Ok(true) };
-        filter.holds(&crate::expr::Scene::of_row(row, &context), "Where").map_err(|error| error.to_string())
-    }))
+pub(crate) fn stream_filter(program: &Arc<Program>, context: &Context) -> Option<Filter> {
+    let there = program.filter_in_stream && program.filter.is_some();
+    there.then(|| Filter { program: program.clone(), context: context.clone() })
 }
 
 impl RuleHandle {

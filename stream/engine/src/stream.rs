@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use edgeward_functions::{Map, Value, time};
+use edgeward_functions::{Context, Map, Value, time};
 use edgeward_functions::json::{Cursor, Numbers, parse};
 use edgeward_service::clock;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use crate::convert::convert_fields;
+use crate::expr::{Expr, Scene};
+use crate::index::Index;
 use crate::layout::Layout;
+use crate::plan::Program;
 use crate::queue::Queue;
 use crate::row::{Origin, Row, Slot};
 use crate::source::{Body, Connection, Decode, Message};
@@ -37,12 +40,13 @@ struct State {
     next_tap: u64,
     /// Slots of the row being decoded, reused until some rule keeps the row.
     scratch: Vec<Slot>,
+    /// Which rules a row may concern; made anew at the first row after a rule came or went.
+    index: Option<Index>,
+    /// Positions of the rules a row may concern, reused.
+    wanted: Vec<usize>,
     /// Queues that asked the source to wait.
     full: Vec<Arc<Queue<Item>>>,
 }
-
-/// Decides in the stream whether a rule wants a row; an error goes to the rule in the row's place.
-pub(crate) type Filter = Box<dyn FnMut(&Row) -> Result<bool, String> + Send>;
 
 /// One rule's way out of a stream.
 struct Tap {
@@ -50,6 +54,24 @@ struct Tap {
     input: usize,
     filter: Option<Filter>,
     queue: Arc<Queue<Item>>,
+}
+
+/// The condition of a rule that is evaluated in the stream; an error goes to the rule in the row's place.
+pub(crate) struct Filter {
+    pub(crate) program: Arc<Program>,
+    pub(crate) context: Context,
+}
+
+impl Filter {
+    pub(crate) fn condition(&self) -> Option<&Expr> {
+        self.program.filter.as_ref()
+    }
+
+    fn keeps(&mut self, row: &Row) -> Result<bool, String> {
+        self.context.now = row.at;
+        let Some(condition) = self.program.filter.as_ref() else { return Ok(true) };
+        condition.holds(&Scene::of_row(row, &self.context), "Where").map_err(|error| error.to_string())
+    }
 }
 
 /// What waits in a rule's queue.
@@ -80,6 +102,8 @@ impl Stream {
             taps: Vec::new(),
             next_tap: 0,
             scratch: Vec::new(),
+            index: None,
+            wanted: Vec::new(),
             full: Vec::new(),
         };
         Arc::new(Stream {
@@ -146,6 +170,7 @@ impl Stream {
         let id = state.next_tap;
         state.next_tap += 1;
         state.taps.push(Tap { id, input, filter, queue });
+        state.reindex();
         Attachment { stream: self.clone(), id, base: self.received() }
     }
 
@@ -184,6 +209,10 @@ impl Stream {
 }
 
 impl State {
+    fn reindex(&mut self) {
+        self.index = None;
+    }
+
     fn take_payload(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         if let Some(decoder) = &mut self.decoder {
             let mut rows = Vec::new();
@@ -240,14 +269,18 @@ impl State {
         row.ack = ack.clone();
         let mut kept: Option<Arc<Row>> = None;
         let mut row = Some(row);
-        for tap in &mut self.taps {
-            let Some(seen) = kept.as_deref().or(row.as_ref()) else { return };
-            let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter(seen)) {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        let taps = &self.taps;
+        let index = self.index.get_or_insert_with(|| Index::new(taps.iter().map(|tap| tap.filter.as_ref().and_then(Filter::condition))));
+        row.iter().for_each(|row| index.select(row, &mut wanted));
+        for position in wanted.drain(..) {
+            let (Some(tap), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else { continue };
+            let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter.keeps(seen)) {
                 Ok(false) => continue,
                 Ok(true) => {
                     // The first rule that keeps the row moves it to the heap; the others share it.
                     kept = kept.or_else(|| row.take().map(Arc::new));
-                    let Some(kept) = &kept else { return };
+                    let Some(kept) = &kept else { continue };
                     Item::Row(tap.input, kept.clone())
                 }
                 Err(text) => Item::Error(text.into(), ack.clone()),
@@ -256,6 +289,7 @@ impl State {
                 self.full.push(tap.queue.clone());
             }
         }
+        self.wanted = wanted;
         if let Some(row) = row {
             self.scratch = row.slots.into_vec();
         }
@@ -306,7 +340,9 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.stream.state.lock().taps.retain(|tap| tap.id != self.id);
+        let mut state = self.stream.state.lock();
+        state.taps.retain(|tap| tap.id != self.id);
+        state.reindex();
     }
 }
 

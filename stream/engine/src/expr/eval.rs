@@ -57,10 +57,31 @@ impl Expr {
     /// # Errors
     /// The expression's own, or a value that is no truth value.
     pub(crate) fn holds(&self, scene: &Scene<'_>, what: &str) -> std::result::Result<bool, Error> {
+        // The commonest conditions need no value in between.
+        match self {
+            Expr::SlotNumber(op, slot, number, _) => {
+                if let Value::Float(float) = scene.row.get(*slot) {
+                    return Ok(compare_floats(*op, *float, *number));
+                }
+            }
+            Expr::And(sides) if sides.0.is_condition() && sides.1.is_condition() => return Ok(sides.0.holds(scene, what)? && sides.1.holds(scene, what)?),
+            _ => {}
+        }
         match &*self.eval(scene)? {
             Value::Bool(bool) => Ok(*bool),
             Value::Nil => Ok(false),
             other => Err(Error::call(format!("run {what} error: invalid condition that returns non-bool value {}({})", other.type_name(), edgeward_functions::format::GoText(other)))),
+        }
+    }
+}
+
+impl Expr {
+    /// Whether the value is always a truth value.
+    fn is_condition(&self) -> bool {
+        match self {
+            Expr::SlotNumber(..) | Expr::In(..) | Expr::Between(..) | Expr::Like(..) | Expr::And(_) | Expr::Or(_) => true,
+            Expr::Binary(op, _) => op.precedence() == 3,
+            _ => false,
         }
     }
 }
@@ -78,14 +99,19 @@ fn slot_number<'a>(op: BinaryOp, value: &Value, number: f64, constant: &Value) -
     let Value::Float(float) = value else {
         return ops::apply(op, value, constant).map(owned);
     };
-    Ok(truth(match op {
-        BinaryOp::Eq => *float == number,
-        BinaryOp::Ne => *float != number,
-        BinaryOp::Lt => *float < number,
-        BinaryOp::Le => *float <= number,
-        BinaryOp::Gt => *float > number,
-        _ => *float >= number,
-    }))
+    Ok(truth(compare_floats(op, *float, number)))
+}
+
+#[inline]
+fn compare_floats(op: BinaryOp, left: f64, right: f64) -> bool {
+    match op {
+        BinaryOp::Eq => left == right,
+        BinaryOp::Ne => left != right,
+        BinaryOp::Lt => left < right,
+        BinaryOp::Le => left <= right,
+        BinaryOp::Gt => left > right,
+        _ => left >= right,
+    }
 }
 
 fn cell<'a>(index: usize, inner: &'a Expr, scene: &Scene<'a>) -> Result<'a> {

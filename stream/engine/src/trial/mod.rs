@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::core::Core;
 use crate::queue::Queue;
+use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
 use crate::{EngineError, Emission, Plan, Stream};
@@ -119,7 +120,7 @@ impl Running {
         // Nothing is dropped on a virtual clock: the queue is drained after each input.
         let queue = Arc::new(Queue::new(usize::MAX, false));
         let attach = |(input, stream): (usize, &Arc<Stream>)| {
-            let filter = program.filter_in_stream.then(|| crate::rule::stream_filter(&program, &core.context)).flatten();
+            let filter = stream_filter(&program, &core.context);
             stream.attach(input, filter, queue.clone())
         };
         let attachments = streams.iter().enumerate().map(attach).collect();
