@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use edgeward_engine::trial::Trial;
-use edgeward_engine::{Emission, Emitter, Message, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, Stream, StreamDef};
+use edgeward_engine::{
+    Emission, Emitter, Message, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, Stream, StreamDef,
+};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -25,13 +27,26 @@ fn payloads() -> Vec<Bytes> {
     (0..1024u32)
         .map(|index| {
             let temperature = if index % 10 == 0 { 50.5 + f64::from(index % 40) } else { f64::from(index % 100) / 2.0 };
-            Bytes::from(format!(r#"{{"temperature":{temperature:.1},"humidity":{},"deviceid":"dev-{}","ts":{}}}"#, index % 100, index % 50, 1_700_000_000_000u64 + u64::from(index)))
+            Bytes::from(format!(
+                r#"{{"temperature":{temperature:.1},"humidity":{},"deviceid":"dev-{}","ts":{}}}"#,
+                index % 100,
+                index % 50,
+                1_700_000_000_000u64 + u64::from(index)
+            ))
         })
         .collect()
 }
 
 fn definition() -> StreamDef {
-    StreamDef { name: "demo".into(), fields: Vec::new(), strict: false, timestamp: None, timestamp_format: None, numbers: Default::default(), timezone: jiff::tz::TimeZone::UTC }
+    StreamDef {
+        name: "demo".into(),
+        fields: Vec::new(),
+        strict: false,
+        timestamp: None,
+        timestamp_format: None,
+        numbers: Default::default(),
+        timezone: jiff::tz::TimeZone::UTC,
+    }
 }
 
 fn plan(sql: &str) -> Outcome<Plan> {
@@ -82,7 +97,10 @@ fn core(payloads: &[Bytes], span: Duration, baseline: f64) -> Outcome<()> {
     for (name, sql) in [
         ("filter, SELECT * (1 of 10 kept)", "SELECT * FROM demo WHERE temperature > 50"),
         ("filter, two columns", "SELECT temperature, humidity FROM demo WHERE temperature > 50"),
-        ("average per device, tumbling 1 s", "SELECT deviceid, avg(temperature) AS a FROM demo GROUP BY deviceid, TUMBLINGWINDOW(ss, 1)"),
+        (
+            "average per device, tumbling 1 s",
+            "SELECT deviceid, avg(temperature) AS a FROM demo GROUP BY deviceid, TUMBLINGWINDOW(ss, 1)",
+        ),
     ] {
         let mut trial = Trial::start("bench", plan(sql)?, 0)?;
         let mut now = 0;
@@ -107,15 +125,18 @@ fn tasks(payloads: &[Bytes], span: Duration, baseline: f64) -> Outcome<()> {
         let guard = runtime.enter();
         let started: Outcome<Vec<RuleHandle>> = (0..rules)
             .map(|index| {
-                let plan = plan(&format!("SELECT temperature FROM demo WHERE temperature > {}", threshold + index % 7))?;
-                let sink = SinkInput { kind: "nop".into(), sink: Box::new(Nop), buffer_length: 1024, omit_if_empty: false };
+                let plan =
+                    plan(&format!("SELECT temperature FROM demo WHERE temperature > {}", threshold + index % 7))?;
+                let sink =
+                    SinkInput { kind: "nop".into(), sink: Box::new(Nop), buffer_length: 1024, omit_if_empty: false };
                 Ok(RuleTask::start(&format!("r{index}"), &plan, vec![stream.clone()], vec![sink], None, &tasks)?)
             })
             .collect();
         let started = started?;
         drop(guard);
         let emitter = Emitter::new(stream);
-        let rate = measure(span, || payloads.iter().for_each(|payload| emitter.emit_now(Message::payload(payload.clone()))));
+        let rate =
+            measure(span, || payloads.iter().for_each(|payload| emitter.emit_now(Message::payload(payload.clone()))));
         show(&format!("{rules} rules on one shared stream, WHERE > {threshold}.."), rate, baseline);
         println!("{:<52} {:>9.2} M evaluations/s", "", rate * f64::from(rules) / 1e6);
         runtime.block_on(async {

@@ -33,7 +33,12 @@ impl AnalyticState {
     }
 
     /// The results of all calls for a row.
-    pub(crate) fn evaluate(&mut self, calls: &[AnalyticCall], tuple: &Tuple, context: &Context) -> Result<Arc<[Value]>, Error> {
+    pub(crate) fn evaluate(
+        &mut self,
+        calls: &[AnalyticCall],
+        tuple: &Tuple,
+        context: &Context,
+    ) -> Result<Arc<[Value]>, Error> {
         let mut results: Vec<Value> = Vec::with_capacity(calls.len());
         for (call, partitions) in calls.iter().zip(&mut self.calls) {
             // A later call may use the result of an earlier one.
@@ -45,11 +50,12 @@ impl AnalyticState {
                 key.push(',');
             }
             let holds = call.when.as_ref().map_or(Ok(true), |when| when.holds(&scene, "when"))?;
-            let args: Result<Vec<Value>, Error> = call.args.iter().map(|arg| Ok(arg.eval(&scene)?.into_owned())).collect();
+            let args: Result<Vec<Value>, Error> =
+                call.args.iter().map(|arg| Ok(arg.eval(&scene)?.into_owned())).collect();
             let args = args?;
             let cell = partitions.entry(key.into()).or_default();
             if holds {
-                cell.result = run(call, &args, &mut cell.memory, context)?;
+                cell.result = run(call, &args, &mut cell.memory)?;
             }
             results.push(cell.result.clone());
         }
@@ -57,7 +63,25 @@ impl AnalyticState {
     }
 }
 
-fn run(call: &AnalyticCall, args: &[Value], memory: &mut Vec<Value>, context: &Context) -> Result<Value, Error> {
+impl AnalyticState {
+    /// A row was kept: the condition that `last_hit_count()` and `last_hit_time()` stand in was true.
+    pub(crate) fn hit(&mut self, calls: &[AnalyticCall], now: i64) {
+        for (call, partitions) in calls.iter().zip(&mut self.calls) {
+            let Run::Analytic(analytic) = call.function.run else { continue };
+            for cell in partitions.values_mut() {
+                match (analytic, cell.memory.first()) {
+                    (Analytic::LastHitCount, memory) => {
+                        cell.memory = vec![Value::Int(memory.and_then(Value::as_i64).unwrap_or_default() + 1)]
+                    }
+                    (Analytic::LastHitTime, _) => cell.memory = vec![Value::Int(now)],
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn run(call: &AnalyticCall, args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
     let Run::Analytic(analytic) = call.function.run else { return Ok(Value::Nil) };
     match analytic {
         Analytic::Lag => lag(args, memory),
@@ -77,18 +101,11 @@ fn run(call: &AnalyticCall, args: &[Value], memory: &mut Vec<Value>, context: &C
             Ok(if changed { args[1].clone() } else { Value::Nil })
         }
         Analytic::HadChanged => had_changed(args, memory),
-        Analytic::AccSum | Analytic::AccMax | Analytic::AccMin | Analytic::AccCount | Analytic::AccAvg => accumulate(analytic, args, memory),
-        Analytic::LastHitCount | Analytic::LastAggHitCount => {
-            let count = memory.first().and_then(Value::as_i64).unwrap_or_default();
-            *memory = vec![Value::Int(count + 1)];
-            Ok(Value::Int(count))
+        Analytic::AccSum | Analytic::AccMax | Analytic::AccMin | Analytic::AccCount | Analytic::AccAvg => {
+            accumulate(analytic, args, memory)
         }
-        Analytic::LastHitTime | Analytic::LastAggHitTime => {
-            let last = memory.first().cloned().unwrap_or(Value::Int(0));
-            *memory = vec![Value::Int(context.now)];
-            Ok(last)
-        }
-        Analytic::ChangedCols => Err(Error::call("changed_cols can only be used in the select list")),
+        // These change only when the row is kept: see `hit`.
+        Analytic::LastHitCount | Analytic::LastHitTime => Ok(memory.first().cloned().unwrap_or(Value::Int(0))),
     }
 }
 
@@ -108,7 +125,11 @@ fn lag(args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
         Some(Value::Int(offset)) if (1..=MOST).contains(offset) => usize::try_from(*offset).unwrap_or(1),
         Some(other) => return Err(Error::call(format!("second arg is not a valid offset: {}", GoText(other)))),
     };
-    let result = if memory.len() >= offset { memory[memory.len() - offset].clone() } else { args.get(2).cloned().unwrap_or_default() };
+    let result = if memory.len() >= offset {
+        memory[memory.len() - offset].clone()
+    } else {
+        args.get(2).cloned().unwrap_or_default()
+    };
     let ignore_nil = !matches!(args.get(3), Some(Value::Bool(false)));
     if !(ignore_nil && args[0].is_nil()) {
         memory.push(args[0].clone());

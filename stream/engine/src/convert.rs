@@ -25,7 +25,8 @@ pub(crate) fn conform(name: &str, value: Value, declared: &ColumnType) -> Result
         (ColumnType::Datetime, Value::Float(float)) => Value::Float(float),
         (ColumnType::Bytea, Value::Str(text)) => decode_base64(name, &text)?,
         (ColumnType::Array(item), Value::Array(items)) => {
-            let converted: Result<Vec<Value>, String> = items.iter().map(|value| conform(name, value.clone(), item)).collect();
+            let converted: Result<Vec<Value>, String> =
+                items.iter().map(|value| conform(name, value.clone(), item)).collect();
             Value::array(converted?)
         }
         (ColumnType::Struct(fields), Value::Map(map)) => {
@@ -37,7 +38,9 @@ pub(crate) fn conform(name: &str, value: Value, declared: &ColumnType) -> Result
             }
             Value::map(kept)
         }
-        (declared, value) => return Err(format!("{name} has wrong type:{}, expect:{}", json_kind(&value), type_name(declared))),
+        (declared, value) => {
+            return Err(format!("{name} has wrong type:{}, expect:{}", json_kind(&value), type_name(declared)));
+        }
     })
 }
 
@@ -45,8 +48,20 @@ pub(crate) fn conform(name: &str, value: Value, declared: &ColumnType) -> Result
 ///
 /// # Errors
 /// The value is of another kind; the text names the column.
-pub(crate) fn convert(name: &str, value: Value, declared: &ColumnType, definition: &StreamDef) -> Result<Value, String> {
-    let refuse = |value: &Value| format!("field {name} type mismatch: cannot convert {}({}) to {}", value.type_name(), GoText(value), type_name(declared));
+pub(crate) fn convert(
+    name: &str,
+    value: Value,
+    declared: &ColumnType,
+    definition: &StreamDef,
+) -> Result<Value, String> {
+    let refuse = |value: &Value| {
+        format!(
+            "field {name} type mismatch: cannot convert {}({}) to {}",
+            value.type_name(),
+            GoText(value),
+            type_name(declared)
+        )
+    };
     Ok(match (declared, value) {
         (ColumnType::Bigint, Value::Int(int)) => Value::Int(int),
         (ColumnType::Bigint, Value::Float(float)) => Value::Int(float as i64),
@@ -68,7 +83,8 @@ pub(crate) fn convert(name: &str, value: Value, declared: &ColumnType, definitio
             Value::Time(time::to_timestamp(&value, &definition.timezone).map_err(|error| error.to_string())?)
         }
         (ColumnType::Array(item), Value::Array(items)) => {
-            let converted: Result<Vec<Value>, String> = items.iter().map(|value| convert(name, value.clone(), item, definition)).collect();
+            let converted: Result<Vec<Value>, String> =
+                items.iter().map(|value| convert(name, value.clone(), item, definition)).collect();
             Value::array(converted?)
         }
         (ColumnType::Struct(fields), Value::Map(map)) => Value::map(convert_fields(fields, &map, definition)?),

@@ -105,7 +105,8 @@ impl Core {
                 Err(error) => return self.fail(&error.to_string(), out),
             }
         }
-        if let Some(filter) = program.filter.as_ref().filter(|_| !program.filter_in_stream && program.joins.is_empty()) {
+        if let Some(filter) = program.filter.as_ref().filter(|_| !program.filter_in_stream && program.joins.is_empty())
+        {
             match filter.holds(&scene(&tuple, &self.context), "Where") {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -113,6 +114,7 @@ impl Core {
             }
         }
         self.metrics.rows_kept += 1;
+        self.analytic.hit(&program.analytic, self.context.now);
         if self.window.is_some() {
             self.enter_window(&tuple, out);
         } else {
@@ -148,8 +150,11 @@ impl Core {
         if let Kind::State { begin, emit } = &plan.kind {
             verdict.begin = begin.holds(&scene, "state window")?;
             verdict.emit = emit.as_ref().map_or(Ok(false), |emit| emit.holds(&scene, "state window"))?;
-            let keys: Result<Vec<String>, Error> =
-                plan.partition.iter().map(|key| Ok(edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string())).collect();
+            let keys: Result<Vec<String>, Error> = plan
+                .partition
+                .iter()
+                .map(|key| Ok(edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string()))
+                .collect();
             verdict.partition = keys?.join(",").into();
         }
         Ok(Some(verdict))
@@ -194,7 +199,8 @@ impl Core {
         if !self.program.grouped {
             return Collection::Rows(rows);
         }
-        let grouping = Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, context: &self.context };
+        let grouping =
+            Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, context: &self.context };
         let mut groups = Groups::default();
         rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
         Collection::Groups(groups)
@@ -224,14 +230,11 @@ impl Core {
             }
             groups => groups,
         };
-        let mut acks = Vec::new();
         let mut sorted: Vec<(Vec<Value>, Vec<OutRow>)> = Vec::new();
         let mut dropped = false;
         match collection {
             Collection::Rows(rows) => {
                 for (position, tuple) in rows.iter().enumerate() {
-                    // A row that went through a window was acknowledged when the window took it.
-                    acks.extend(tuple.row.ack.iter().filter(|_| range.is_none()).cloned());
                     self.row(tuple, &[], range, position, &mut sorted)?;
                 }
             }
@@ -240,8 +243,8 @@ impl Core {
                     return Err(error);
                 }
                 for (position, group) in groups.list.iter().enumerate() {
-                    acks.extend(group.first.row.ack.iter().filter(|_| range.is_none()).cloned());
-                    let values: Result<Vec<Value>, Error> = group.aggregates.iter().map(|aggregate| aggregate.result()).collect();
+                    let values: Result<Vec<Value>, Error> =
+                        group.aggregates.iter().map(|aggregate| aggregate.result()).collect();
                     dropped |= !self.row(&group.first, &values?, range, position, &mut sorted)?;
                 }
             }
@@ -249,11 +252,18 @@ impl Core {
         if sorted.is_empty() && (dropped || range.is_none()) {
             return Ok(None);
         }
-        Ok(Some(self.message(sorted, acks, range)))
+        Ok(Some(self.message(sorted, range)))
     }
 
     /// HAVING, sort keys and projection of one row; false when HAVING drops it.
-    fn row(&mut self, tuple: &Tuple, aggregates: &[Value], window: Option<Range>, position: usize, out: &mut Vec<(Vec<Value>, Vec<OutRow>)>) -> Result<bool, Error> {
+    fn row(
+        &mut self,
+        tuple: &Tuple,
+        aggregates: &[Value],
+        window: Option<Range>,
+        position: usize,
+        out: &mut Vec<(Vec<Value>, Vec<OutRow>)>,
+    ) -> Result<bool, Error> {
         self.cells.iter_mut().for_each(|cell| drop(cell.take()));
         let scene = Scene {
             row: &tuple.row,
@@ -269,14 +279,15 @@ impl Core {
         {
             return Ok(false);
         }
-        let keys: Result<Vec<Value>, Error> = self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
+        let keys: Result<Vec<Value>, Error> =
+            self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
         let mut rows = Vec::with_capacity(1);
         self.program.projection.run(&scene, &mut rows)?;
         out.push((keys?, rows));
         Ok(true)
     }
 
-    fn message(&self, mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>, acks: Vec<crate::Ack>, range: Option<Range>) -> Vec<Emission> {
+    fn message(&self, mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>, range: Option<Range>) -> Vec<Emission> {
         if !self.program.order_by.is_empty() {
             sorted.sort_by(|a, b| by_keys(&a.0, &b.0, &self.program.order_by));
         }
@@ -285,9 +296,9 @@ impl Core {
         let now = self.context.now;
         if range.is_none() && self.program.projection.has_srf() {
             // Without a window each row of a set-returning function is a message of its own.
-            return rows.into_iter().map(|row| Emission { acks: acks.clone(), ..Emission::of_rows(now, vec![row]) }).collect();
+            return rows.into_iter().map(|row| Emission::of_rows(now, vec![row])).collect();
         }
-        vec![Emission { acks, ..Emission::of_rows(now, rows) }]
+        vec![Emission::of_rows(now, rows)]
     }
 
     /// WHERE with aggregates over all rows of the window.
@@ -303,7 +314,8 @@ impl Core {
         if let Some(error) = groups.error {
             return Err(error);
         }
-        let values: Result<Vec<Value>, Error> = groups.list.iter().flat_map(|group| &group.aggregates).map(|aggregate| aggregate.result()).collect();
+        let values: Result<Vec<Value>, Error> =
+            groups.list.iter().flat_map(|group| &group.aggregates).map(|aggregate| aggregate.result()).collect();
         let values = values?;
         let mut kept = Vec::with_capacity(rows.len());
         for tuple in rows {
@@ -360,18 +372,28 @@ impl Core {
         nodes.extend(steps.iter().filter(|(_, there)| *there).map(|(name, _)| (*name, fed, fed)));
         nodes.push(("project", fed, self.metrics.emitted));
         let last = nodes.len() - 1;
-        nodes.into_iter().enumerate().map(|(index, (name, records_in, records_out))| NodeMetrics {
-            name: format!("op_{}_{name}_0", first + index),
-            records_in,
-            records_out,
-            processed: records_in,
-            // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
-            buffer_length: if index == 0 { queued } else { 0 },
-            exceptions: if index == last { self.metrics.exceptions } else if index == 0 { dropped } else { 0 },
-            last_exception: if index == last { self.metrics.last_exception.clone() } else { String::new() },
-            last_exception_time: if index == last { self.metrics.last_exception_time } else { 0 },
-            last_invocation: self.metrics.last_invocation,
-            ..NodeMetrics::default()
-        }).collect()
+        nodes
+            .into_iter()
+            .enumerate()
+            .map(|(index, (name, records_in, records_out))| NodeMetrics {
+                name: format!("op_{}_{name}_0", first + index),
+                records_in,
+                records_out,
+                processed: records_in,
+                // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
+                buffer_length: if index == 0 { queued } else { 0 },
+                exceptions: if index == last {
+                    self.metrics.exceptions
+                } else if index == 0 {
+                    dropped
+                } else {
+                    0
+                },
+                last_exception: if index == last { self.metrics.last_exception.clone() } else { String::new() },
+                last_exception_time: if index == last { self.metrics.last_exception_time } else { 0 },
+                last_invocation: self.metrics.last_invocation,
+                ..NodeMetrics::default()
+            })
+            .collect()
     }
 }

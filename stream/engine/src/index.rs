@@ -30,9 +30,15 @@ impl Index {
         let mut index = Index::default();
         for (position, condition) in conditions.enumerate() {
             match condition {
-                Some(Expr::SlotNumber(op @ (BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Lt | BinaryOp::Le), slot, number, _)) => {
+                Some(Expr::SlotNumber(
+                    op @ (BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Lt | BinaryOp::Le),
+                    slot,
+                    number,
+                    _,
+                )) => {
                     let column = index.columns.entry(*slot).or_default();
-                    let list = if matches!(op, BinaryOp::Gt | BinaryOp::Ge) { &mut column.above } else { &mut column.below };
+                    let list =
+                        if matches!(op, BinaryOp::Gt | BinaryOp::Ge) { &mut column.above } else { &mut column.below };
                     list.push((*number, position));
                 }
                 _ => index.always.push(position),

@@ -110,7 +110,9 @@ impl Layout {
         let column = &self.columns[slot];
         match (&column.declared, cursor.peek()) {
             (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::Ready).map_err(text),
-            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::Ready).map_err(text),
+            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => {
+                cursor.number(Numbers::Float).map(Slot::Ready).map_err(text)
+            }
             (None, Some(b'"' | b'{' | b'[')) | (Some(ColumnType::String), Some(b'"')) => {
                 let start = cursor.at();
                 cursor.skip(1).map_err(text)?;

@@ -55,20 +55,35 @@ impl RuleOptions {
     pub fn from_json(json: &serde_json::Value) -> Result<RuleOptions, EngineError> {
         let mut options = RuleOptions::default();
         let Some(object) = json.as_object() else {
-            return if json.is_null() { Ok(options) } else { Err(EngineError::Plan("rule options must be an object".into())) };
+            return if json.is_null() {
+                Ok(options)
+            } else {
+                Err(EngineError::Plan("rule options must be an object".into()))
+            };
         };
         for (key, value) in object {
             let wrong = || EngineError::Plan(format!("invalid value {value} of rule option {key}"));
             match key.as_str() {
                 "isEventTime" => options.is_event_time = value.as_bool().ok_or_else(wrong)?,
                 "lateTolerance" => options.late_tolerance = duration(value).ok_or_else(wrong)?,
-                "bufferLength" => options.buffer_length = value.as_u64().and_then(|length| usize::try_from(length).ok()).ok_or_else(wrong)?,
+                "bufferLength" => {
+                    options.buffer_length =
+                        value.as_u64().and_then(|length| usize::try_from(length).ok()).ok_or_else(wrong)?
+                }
                 "sendMetaToSink" => options.send_meta_to_sink = value.as_bool().ok_or_else(wrong)?,
                 "sendNilField" => options.send_nil_field = value.as_bool().ok_or_else(wrong)?,
                 "sendError" => options.send_error = value.as_bool().ok_or_else(wrong)?,
-                "qos" => options.qos = value.as_u64().filter(|qos| *qos <= 2).and_then(|qos| u8::try_from(qos).ok()).ok_or_else(wrong)?,
+                "qos" => {
+                    options.qos = value
+                        .as_u64()
+                        .filter(|qos| *qos <= 2)
+                        .and_then(|qos| u8::try_from(qos).ok())
+                        .ok_or_else(wrong)?
+                }
                 "checkpointInterval" => options.checkpoint_interval = duration(value).ok_or_else(wrong)?,
-                "disableBufferFullDiscard" => options.disable_buffer_full_discard = value.as_bool().ok_or_else(wrong)?,
+                "disableBufferFullDiscard" => {
+                    options.disable_buffer_full_discard = value.as_bool().ok_or_else(wrong)?
+                }
                 _ => {}
             }
         }

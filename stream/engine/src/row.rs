@@ -6,8 +6,6 @@ use bytes::Bytes;
 use edgeward_functions::json::{Numbers, lenient};
 use edgeward_functions::{Map, Value};
 
-use crate::Ack;
-
 /// Metadata of a message (`topic`, `qos`, …), shared by its rows.
 pub type Meta = Arc<Map>;
 
@@ -22,8 +20,6 @@ pub struct Row {
     pub event: Option<i64>,
     /// Metadata of the message.
     pub meta: Option<Meta>,
-    /// Token of the message.
-    pub ack: Option<Ack>,
     all: OnceLock<Arc<Map>>,
 }
 
@@ -57,7 +53,7 @@ impl Slot {
 
 impl Row {
     pub(crate) fn new(slots: Box<[Slot]>, origin: Origin, at: i64) -> Row {
-        Row { slots, origin, at, event: None, meta: None, ack: None, all: OnceLock::new() }
+        Row { slots, origin, at, event: None, meta: None, all: OnceLock::new() }
     }
 
     /// The value of a slot; nil when the row was decoded before the slot was wanted, or lacks the column.
@@ -73,7 +69,9 @@ impl Row {
     #[cold]
     fn decode(&self, start: u32, end: u32) -> Value {
         match &self.origin {
-            Origin::Json(payload, numbers) => payload.get(start as usize..end as usize).map_or(Value::Nil, |text| lenient(text, *numbers)),
+            Origin::Json(payload, numbers) => {
+                payload.get(start as usize..end as usize).map_or(Value::Nil, |text| lenient(text, *numbers))
+            }
             _ => Value::Nil,
         }
     }

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use crate::core::Core;
 use crate::emission::Emission;
 use crate::metrics::NodeMetrics;
+use crate::plan::Program;
 use crate::queue::{Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
 use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
-use crate::plan::Program;
 use crate::{EngineError, Plan};
 
 /// How long a stopped rule's sinks may take to finish.
@@ -56,7 +56,14 @@ impl RuleTask {
     ///
     /// # Errors
     /// The statement does not compile against the streams, or the state cannot be read.
-    pub fn start(id: &str, plan: &Plan, streams: Vec<Arc<Stream>>, sinks: Vec<SinkInput>, saved: Option<&[u8]>, tasks: &Tasks) -> Result<RuleHandle, EngineError> {
+    pub fn start(
+        id: &str,
+        plan: &Plan,
+        streams: Vec<Arc<Stream>>,
+        sinks: Vec<SinkInput>,
+        saved: Option<&[u8]>,
+        tasks: &Tasks,
+    ) -> Result<RuleHandle, EngineError> {
         let options = plan.options().clone();
         let program = Arc::new(plan.compile(&mut |input, column| {
             streams.get(input).and_then(|stream| stream.slots(std::iter::once(column)).pop()).unwrap_or_default()
@@ -68,7 +75,8 @@ impl RuleTask {
         let tasks = tasks.child(format!("rule {id}"));
         let queue = Arc::new(Queue::new(options.buffer_length, !options.disable_buffer_full_discard));
         let context = core.context.clone();
-        let sinks: Vec<Arc<SinkTask>> = sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, &tasks)).collect();
+        let sinks: Vec<Arc<SinkTask>> =
+            sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, &tasks)).collect();
         let inputs = streams
             .into_iter()
             .enumerate()
@@ -187,19 +195,25 @@ impl Runner {
         self.shared.queue.drain(inbox);
         let mut core = self.shared.core.lock();
         for item in inbox.drain(..) {
-            match item {
-                Item::Row(input, row) => {
+            let before = out.len();
+            let ack = match item {
+                Item::Row(input, row, ack) => {
                     let now = row.at;
                     core.push(input, row, now, out);
+                    ack
                 }
                 Item::Error(text, ack) => {
-                    let before = out.len();
                     core.context.now = clock::now_ms();
                     core.fail(&text, out);
-                    out[before..].iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
+                    ack
                 }
-                Item::End => self.open = self.open.saturating_sub(1),
-            }
+                Item::End => {
+                    self.open = self.open.saturating_sub(1);
+                    None
+                }
+            };
+            // What the row caused directly must be safe before it is acknowledged; what a window or the watermark keeps is state.
+            out[before..].iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
         }
         core.advance(clock::now_ms(), out);
         drop(core);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use edgeward_service::{Tasks, clock};
 use parking_lot::Mutex;
 
+use crate::Connection;
 use crate::emission::Emission;
 use crate::metrics::NodeMetrics;
 use crate::queue::{Queue, settle};
 use crate::sink::{Sink, SinkInput};
-use crate::Connection;
 
 /// How long a sink may go on after its rule was stopped; then what waits is given up, so that a hanging peer holds nothing back.
 const GRACE: Duration = Duration::from_secs(4);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use edgeward_functions::{Context, Map, Value, time};
 use edgeward_functions::json::{Cursor, Numbers, parse};
+use edgeward_functions::{Context, Map, Value, time};
 use edgeward_service::clock;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
@@ -77,8 +77,8 @@ impl Filter {
 /// What waits in a rule's queue.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
-    /// A row of the rule's input of this index.
-    Row(usize, Arc<Row>),
+    /// A row of the rule's input of this index, with the token of the message.
+    Row(usize, Arc<Row>, Option<Ack>),
     /// A run-time error before the rule, with the token of the message.
     Error(Arc<str>, Option<Ack>),
     /// One of the inputs ended.
@@ -165,7 +165,12 @@ impl Stream {
     }
 
     /// Sends rows to `queue` from now on; undone by dropping the answer.
-    pub(crate) fn attach(self: &Arc<Stream>, input: usize, filter: Option<Filter>, queue: Arc<Queue<Item>>) -> Attachment {
+    pub(crate) fn attach(
+        self: &Arc<Stream>,
+        input: usize,
+        filter: Option<Filter>,
+        queue: Arc<Queue<Item>>,
+    ) -> Attachment {
         let mut state = self.state.lock();
         let id = state.next_tap;
         state.next_tap += 1;
@@ -266,22 +271,25 @@ impl State {
         let mut row = Row::new(slots.into_boxed_slice(), origin, now);
         row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&row));
         row.meta = meta.clone();
-        row.ack = ack.clone();
         let mut kept: Option<Arc<Row>> = None;
         let mut row = Some(row);
         let mut wanted = std::mem::take(&mut self.wanted);
         let taps = &self.taps;
-        let index = self.index.get_or_insert_with(|| Index::new(taps.iter().map(|tap| tap.filter.as_ref().and_then(Filter::condition))));
+        let index = self
+            .index
+            .get_or_insert_with(|| Index::new(taps.iter().map(|tap| tap.filter.as_ref().and_then(Filter::condition))));
         row.iter().for_each(|row| index.select(row, &mut wanted));
         for position in wanted.drain(..) {
-            let (Some(tap), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else { continue };
+            let (Some(tap), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else {
+                continue;
+            };
             let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter.keeps(seen)) {
                 Ok(false) => continue,
                 Ok(true) => {
                     // The first rule that keeps the row moves it to the heap; the others share it.
                     kept = kept.or_else(|| row.take().map(Arc::new));
                     let Some(kept) = &kept else { continue };
-                    Item::Row(tap.input, kept.clone())
+                    Item::Row(tap.input, kept.clone(), ack.clone())
                 }
                 Err(text) => Item::Error(text.into(), ack.clone()),
             };

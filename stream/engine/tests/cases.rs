@@ -12,7 +12,8 @@ fn every_case_holds() {
     let (mut count, mut failures) = (0, Vec::new());
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap();
-        let cases: Vec<Case> = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let cases: Vec<Case> =
+            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         for (index, case) in cases.iter().enumerate() {
             count += 1;
             let name = format!("{} #{index} {}", file.file_name().unwrap().to_string_lossy(), case.name);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use edgeward_engine::json::Printer;
-use edgeward_engine::{Ack, Emission, Emitter, Message, Plan, RuleOptions, RuleStatus, RuleTask, Sink, SinkError, SinkInput, Stream, StreamDef};
+use edgeward_engine::{
+    Ack, Emission, Emitter, Message, Plan, RuleOptions, RuleStatus, RuleTask, Sink, SinkError, SinkInput, Stream,
+    StreamDef,
+};
 use edgeward_service::Tasks;
 use edgeward_sql::ast::Statement;
 use futures::future::BoxFuture;
@@ -16,8 +19,13 @@ impl Sink for Collect {
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async {
             let mut text = Vec::new();
-            emission.write_json(&Printer::default(), &mut text).map_err(|error| SinkError::Rejected(error.to_string()))?;
-            self.0.send(String::from_utf8(text).unwrap()).await.map_err(|error| SinkError::Recoverable(error.to_string()))
+            emission
+                .write_json(&Printer::default(), &mut text)
+                .map_err(|error| SinkError::Rejected(error.to_string()))?;
+            self.0
+                .send(String::from_utf8(text).unwrap())
+                .await
+                .map_err(|error| SinkError::Recoverable(error.to_string()))
         })
     }
 }
@@ -34,7 +42,10 @@ fn plan(sql: &str, definition: &StreamDef, options: &RuleOptions) -> Plan {
 
 fn collector() -> (SinkInput, mpsc::Receiver<String>) {
     let (sender, receiver) = mpsc::channel(1000);
-    (SinkInput { kind: "memory".into(), sink: Box::new(Collect(sender)), buffer_length: 1024, omit_if_empty: false }, receiver)
+    (
+        SinkInput { kind: "memory".into(), sink: Box::new(Collect(sender)), buffer_length: 1024, omit_if_empty: false },
+        receiver,
+    )
 }
 
 #[tokio::test]
@@ -44,11 +55,20 @@ async fn a_filter_rule_runs_end_to_end_and_acknowledges() {
     let stream = Stream::new(definition.clone(), None);
     let options = RuleOptions { send_error: true, ..RuleOptions::default() };
     let (sink, mut out) = collector();
-    let plan = plan("SELECT temperature, temperature * 2 AS twice FROM demo WHERE temperature > 50", &definition, &options);
+    let plan =
+        plan("SELECT temperature, temperature * 2 AS twice FROM demo WHERE temperature > 50", &definition, &options);
     let mut rule = RuleTask::start("r1", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
     let emitter = Emitter::new(stream.clone());
     let (acked, mut acks) = mpsc::channel(10);
-    for (id, payload) in [r#"{"temperature": 20}"#, r#" {"x":[1,{"y":2}], "temperature":70.5}"#, r#"{"temperature"#, r#"[{"temperature":51},{"temperature":52}]"#].iter().enumerate() {
+    for (id, payload) in [
+        r#"{"temperature": 20}"#,
+        r#" {"x":[1,{"y":2}], "temperature":70.5}"#,
+        r#"{"temperature"#,
+        r#"[{"temperature":51},{"temperature":52}]"#,
+    ]
+    .iter()
+    .enumerate()
+    {
         let acked = acked.clone();
         let ack = Ack::new(move |ok| acked.try_send((id, ok)).unwrap());
         emitter.emit(Message::payload(payload.as_bytes()).with_ack(ack)).await;
@@ -85,7 +105,10 @@ async fn one_decode_serves_rules_that_come_and_go() {
     for index in 0..3 {
         let (sink, out) = collector();
         let plan = plan(&format!("SELECT a{index}, b FROM demo WHERE a{index} = {index}"), &definition, &options);
-        rules.push((RuleTask::start(&format!("r{index}"), &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap(), out));
+        rules.push((
+            RuleTask::start(&format!("r{index}"), &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap(),
+            out,
+        ));
         emitter.emit(Message::payload(r#"{"b":"x","a0":0,"a1":1,"a2":2}"#)).await;
     }
     for (index, (rule, mut out)) in rules.into_iter().enumerate() {
@@ -103,7 +126,11 @@ async fn a_tumbling_window_ticks_on_the_wall_clock() {
     let definition = define(r#"CREATE STREAM demo () WITH (DATASOURCE="demo")"#);
     let stream = Stream::new(definition.clone(), None);
     let (sink, mut out) = collector();
-    let plan = plan("SELECT deviceid, avg(t) AS a FROM demo GROUP BY deviceid, TUMBLINGWINDOW(ms, 50)", &definition, &RuleOptions::default());
+    let plan = plan(
+        "SELECT deviceid, avg(t) AS a FROM demo GROUP BY deviceid, TUMBLINGWINDOW(ms, 50)",
+        &definition,
+        &RuleOptions::default(),
+    );
     let rule = RuleTask::start("r1", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
     Emitter::new(stream).emit(Message::payload(r#"{"deviceid":"d1","t":2.5}"#)).await;
     loop {
@@ -115,4 +142,3 @@ async fn a_tumbling_window_ticks_on_the_wall_clock() {
     }
     rule.stop().await;
 }
-

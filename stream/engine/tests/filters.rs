@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 /// How many messages a statement sends for one value of `x`; errors count.
 fn messages(sql: &str, value: &Value) -> usize {
-    let Ok(Statement::Create(create)) = edgeward_sql::parse(r#"CREATE STREAM s () WITH (DATASOURCE="s")"#) else { panic!() };
+    let Ok(Statement::Create(create)) = edgeward_sql::parse(r#"CREATE STREAM s () WITH (DATASOURCE="s")"#) else {
+        panic!()
+    };
     let definition = StreamDef::new(&create);
     let options = RuleOptions { send_error: true, ..RuleOptions::default() };
     let plan = Plan::new(&edgeward_sql::parse_select(sql).unwrap(), &options, &|_| Some(definition.clone())).unwrap();

@@ -30,8 +30,15 @@ fn real() -> Option<DataSet> {
     let windows: Json = serde_json::from_str(&shared("anomaly_windows.json")?).unwrap();
     let windows = windows["machine_temperature_system_failure.csv"].as_array().unwrap();
     Some(DataSet {
-        readings: readings.lines().skip(1).map(|line| line.split_once(',').map(|(time, value)| (time.to_string(), value.parse().unwrap())).unwrap()).collect(),
-        failures: windows.iter().map(|window| (ms(window[0].as_str().unwrap()), ms(window[1].as_str().unwrap()))).collect(),
+        readings: readings
+            .lines()
+            .skip(1)
+            .map(|line| line.split_once(',').map(|(time, value)| (time.to_string(), value.parse().unwrap())).unwrap())
+            .collect(),
+        failures: windows
+            .iter()
+            .map(|window| (ms(window[0].as_str().unwrap()), ms(window[1].as_str().unwrap())))
+            .collect(),
     })
 }
 
@@ -39,7 +46,10 @@ fn real() -> Option<DataSet> {
 fn generated() -> DataSet {
     let start = ms("2013-12-02 21:15:00");
     let minute = 60_000;
-    let failures: Vec<(i64, i64)> = [2000i64, 6000, 12_000, 18_000].iter().map(|at| (start + at * 5 * minute, start + (at + 576) * 5 * minute)).collect();
+    let failures: Vec<(i64, i64)> = [2000i64, 6000, 12_000, 18_000]
+        .iter()
+        .map(|at| (start + at * 5 * minute, start + (at + 576) * 5 * minute))
+        .collect();
     let mut readings: Vec<(String, f64)> = (0..22_695i64)
         .map(|index| {
             let time = start + (index - i64::from(index % 2000 == 7)) * 5 * minute;
@@ -61,7 +71,9 @@ fn a_six_hour_average_finds_the_failures() {
     }
     let is_real = real.is_some();
     let data = real.unwrap_or_else(generated);
-    let Ok(Statement::Create(create)) = edgeward_sql::parse(r#"CREATE STREAM machine (ts DATETIME, value FLOAT) WITH (DATASOURCE="m", TIMESTAMP="ts", TIMESTAMP_FORMAT="yyyy-MM-dd HH:mm:ss")"#) else {
+    let Ok(Statement::Create(create)) = edgeward_sql::parse(
+        r#"CREATE STREAM machine (ts DATETIME, value FLOAT) WITH (DATASOURCE="m", TIMESTAMP="ts", TIMESTAMP_FORMAT="yyyy-MM-dd HH:mm:ss")"#,
+    ) else {
         panic!("the definition does not parse");
     };
     let definition = StreamDef::new(&create);
@@ -78,7 +90,8 @@ fn a_six_hour_average_finds_the_failures() {
     }
     // A last reading far later lets the watermark pass everything.
     trial.push("machine", Message::payload(r#"{"ts":"2015-01-01 00:00:00","value":85}"#.as_bytes()), 0);
-    let alarms: Vec<i64> = trial.take().iter().flat_map(|emission| &emission.rows).filter_map(|row| row.get("at").as_i64()).collect();
+    let alarms: Vec<i64> =
+        trial.take().iter().flat_map(|emission| &emission.rows).filter_map(|row| row.get("at").as_i64()).collect();
     let within = |at: &i64| data.failures.iter().position(|(from, to)| (*from..=*to).contains(at));
     let outside = alarms.iter().filter(|at| within(at).is_none()).count();
     for failure in 0..data.failures.len() {

@@ -10,14 +10,19 @@ use edgeward_sql::ast::Statement;
 use proptest::prelude::*;
 
 fn trial(sql: &str, options: RuleOptions) -> Trial {
-    let Ok(Statement::Create(create)) = edgeward_sql::parse(r#"CREATE STREAM s () WITH (DATASOURCE="s", TIMESTAMP="t")"#) else { panic!() };
+    let Ok(Statement::Create(create)) =
+        edgeward_sql::parse(r#"CREATE STREAM s () WITH (DATASOURCE="s", TIMESTAMP="t")"#)
+    else {
+        panic!()
+    };
     let definition = StreamDef::new(&create);
     let plan = Plan::new(&edgeward_sql::parse_select(sql).unwrap(), &options, &|_| Some(definition.clone())).unwrap();
     Trial::start("p", plan, 0).unwrap()
 }
 
 fn row(t: i64, group: u8, x: i64) -> Message {
-    let row: Map = [("t".into(), Value::Int(t)), ("g".into(), Value::Int(group.into())), ("x".into(), Value::Int(x))].into();
+    let row: Map =
+        [("t".into(), Value::Int(t)), ("g".into(), Value::Int(group.into())), ("x".into(), Value::Int(x))].into();
     Message::row(Arc::new(row))
 }
 
@@ -43,7 +48,8 @@ fn summary(rows: &[(i64, u8, i64)], start: i64, end: i64) -> String {
         let entry = groups.entry(*group).or_default();
         *entry = (entry.0 + 1, entry.1 + x);
     }
-    let rows: Vec<String> = groups.iter().map(|(group, (count, sum))| format!(r#"{{"g":{group},"n":{count},"s":{sum}}}"#)).collect();
+    let rows: Vec<String> =
+        groups.iter().map(|(group, (count, sum))| format!(r#"{{"g":{group},"n":{count},"s":{sum}}}"#)).collect();
     format!("[{}]", rows.join(","))
 }
 

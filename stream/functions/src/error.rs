@@ -26,7 +26,13 @@ impl Error {
 
     /// `invalid operation T(v) op T(v)`.
     pub fn operation(left: &Value, op: &str, right: &Value) -> Error {
-        let text = format!("invalid operation {}({}) {op} {}({})", left.type_name(), GoText(left), right.type_name(), GoText(right));
+        let text = format!(
+            "invalid operation {}({}) {op} {}({})",
+            left.type_name(),
+            GoText(left),
+            right.type_name(),
+            GoText(right)
+        );
         Error::Operation(text.into())
     }
 }

@@ -95,7 +95,13 @@ impl FloatText {
     fn layout(float: f64, exponent: bool, exponent_digits: usize) -> FloatText {
         let mut text = FloatText { buffer: [0; 40], len: 0 };
         if !float.is_finite() {
-            let word: &[u8] = if float.is_nan() { b"NaN" } else if float > 0.0 { b"+Inf" } else { b"-Inf" };
+            let word: &[u8] = if float.is_nan() {
+                b"NaN"
+            } else if float > 0.0 {
+                b"+Inf"
+            } else {
+                b"-Inf"
+            };
             text.push(word);
             return text;
         }
@@ -204,7 +210,9 @@ mod tests {
 
     #[test]
     fn floats_as_percent_v() {
-        for (float, expect) in [(1e-4, "0.0001"), (1e-5, "1e-05"), (1e20, "100000000000000000000"), (1e21, "1e+21"), (2.5, "2.5")] {
+        for (float, expect) in
+            [(1e-4, "0.0001"), (1e-5, "1e-05"), (1e20, "100000000000000000000"), (1e21, "1e+21"), (2.5, "2.5")]
+        {
             assert_eq!(FloatText::shortest(float, 21).as_str(), expect);
         }
     }

@@ -14,7 +14,9 @@ use crate::{Value, time};
 #[inline]
 pub fn apply(op: BinaryOp, left: &Value, right: &Value) -> Result<Value> {
     match op {
-        BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => compare(op, left, right).map(Value::Bool),
+        BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => {
+            compare(op, left, right).map(Value::Bool)
+        }
         _ => arithmetic(op, left, right),
     }
 }
@@ -53,7 +55,9 @@ fn holds(op: BinaryOp, order: Option<Ordering>) -> bool {
 fn compare_rare(op: BinaryOp, left: &Value, right: &Value) -> Result<bool> {
     let invalid = || Error::operation(left, op.symbol(), right);
     match (left, right) {
-        (Value::Bool(a), Value::Bool(b)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => Ok((a == b) == (op == BinaryOp::Eq)),
+        (Value::Bool(a), Value::Bool(b)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
+            Ok((a == b) == (op == BinaryOp::Eq))
+        }
         (Value::Time(a), other) => {
             let b = time::to_timestamp(other, &jiff::tz::TimeZone::UTC).map_err(|_| invalid())?;
             Ok(holds(op, Some(a.cmp(&b))))
@@ -170,16 +174,34 @@ mod tests {
         check("1".into(), Eq, 1.into(), "invalid operation string(1) = int64(1)");
         check(true.into(), Lt, false.into(), "invalid operation bool(true) < bool(false)");
         check(Value::time_ms(1000), Gt, 999.into(), "bool(true)");
-        check(999.into(), Lt, Value::time_ms(1000), "invalid operation int64(999) < time.Time(1970-01-01 00:00:01 +0000 UTC)");
+        check(
+            999.into(),
+            Lt,
+            Value::time_ms(1000),
+            "invalid operation int64(999) < time.Time(1970-01-01 00:00:01 +0000 UTC)",
+        );
         check(Value::time_ms(0), Eq, "1970-01-01T00:00:00Z".into(), "bool(true)");
     }
 
     #[test]
     fn like_patterns() {
         for (text, pattern, expect) in [
-            ("", "", true), ("", "%", true), ("", "_", false), ("abc", "a%", true), ("abc", "%c", true), ("abc", "%b%", true),
-            ("abc", "a_c", true), ("abc", "_b", false), ("aXbXc", "%X%X%", true), ("aaa", "%a", true), ("ab", "%a", false),
-            ("müde", "m_de", true), ("a.c", "a.c", true), ("abc", "a.c", false), ("abab", "%ab", true), ("x", "%%x%%", true),
+            ("", "", true),
+            ("", "%", true),
+            ("", "_", false),
+            ("abc", "a%", true),
+            ("abc", "%c", true),
+            ("abc", "%b%", true),
+            ("abc", "a_c", true),
+            ("abc", "_b", false),
+            ("aXbXc", "%X%X%", true),
+            ("aaa", "%a", true),
+            ("ab", "%a", false),
+            ("müde", "m_de", true),
+            ("a.c", "a.c", true),
+            ("abc", "a.c", false),
+            ("abab", "%ab", true),
+            ("x", "%%x%%", true),
         ] {
             assert_eq!(like(text, pattern), expect, "{text} like {pattern}");
         }

@@ -61,11 +61,8 @@ pub enum Analytic {
     AccMin,
     AccCount,
     AccAvg,
-    ChangedCols,
     LastHitCount,
     LastHitTime,
-    LastAggHitCount,
-    LastAggHitTime,
 }
 
 /// The set-returning functions.
@@ -215,7 +212,6 @@ const ENGINE: &[Function] = &[
     Function::other("latest", (1, 2), Run::Analytic(Analytic::Latest)),
     Function::other("changed_col", (2, 2), Run::Analytic(Analytic::ChangedCol)),
     Function::other("had_changed", (2, MANY), Run::Analytic(Analytic::HadChanged)),
-    Function::other("changed_cols", (3, MANY), Run::Analytic(Analytic::ChangedCols)),
     Function::other("acc_sum", (1, 3), Run::Analytic(Analytic::AccSum)),
     Function::other("acc_max", (1, 3), Run::Analytic(Analytic::AccMax)),
     Function::other("acc_min", (1, 3), Run::Analytic(Analytic::AccMin)),
@@ -223,8 +219,6 @@ const ENGINE: &[Function] = &[
     Function::other("acc_avg", (1, 3), Run::Analytic(Analytic::AccAvg)),
     Function::other("last_hit_count", (0, 0), Run::Analytic(Analytic::LastHitCount)),
     Function::other("last_hit_time", (0, 0), Run::Analytic(Analytic::LastHitTime)),
-    Function::other("last_agg_hit_count", (0, 0), Run::Analytic(Analytic::LastAggHitCount)),
-    Function::other("last_agg_hit_time", (0, 0), Run::Analytic(Analytic::LastAggHitTime)),
     Function::other("unnest", (1, 1), Run::Rows(Srf::Unnest)),
     Function::other("extract", (1, 1), Run::Rows(Srf::Extract)),
     Function::other("meta", (1, 1), Run::Engine(Engine::Meta)),
@@ -237,11 +231,21 @@ const ENGINE: &[Function] = &[
 ];
 
 /// Second names of functions.
-const ALIASES: &[(&str, &str)] = &[("ceiling", "ceil"), ("pow", "power"), ("current_timestamp", "now"), ("local_time", "now"), ("local_timestamp", "now"), ("current_date", "cur_date"), ("current_time", "cur_time"), ("day_of_month", "day")];
+const ALIASES: &[(&str, &str)] = &[
+    ("ceiling", "ceil"),
+    ("pow", "power"),
+    ("current_timestamp", "now"),
+    ("local_time", "now"),
+    ("local_timestamp", "now"),
+    ("current_date", "cur_date"),
+    ("current_time", "cur_time"),
+    ("day_of_month", "day"),
+];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
     let families = scalar::FAMILIES.iter().chain([&ENGINE, &aggregate::FUNCTIONS]);
-    let mut names: HashMap<_, _> = families.flat_map(|family| family.iter()).map(|function| (function.name, function)).collect();
+    let mut names: HashMap<_, _> =
+        families.flat_map(|family| family.iter()).map(|function| (function.name, function)).collect();
     for (alias, name) in ALIASES {
         if let Some(function) = names.get(name).copied() {
             names.insert(alias, function);

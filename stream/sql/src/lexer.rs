@@ -141,7 +141,11 @@ impl Lexer<'_> {
             return Kind::Broken("identifier, the closing back-quote is missing");
         };
         self.at += length + 2;
-        if length == 0 { Kind::Broken("identifier, it is empty") } else { Kind::Ident(rest[..length].to_string(), true) }
+        if length == 0 {
+            Kind::Broken("identifier, it is empty")
+        } else {
+            Kind::Ident(rest[..length].to_string(), true)
+        }
     }
 
     fn number(&mut self) -> Kind {
@@ -216,7 +220,8 @@ impl Lexer<'_> {
         };
         let from = self.at + usize::from(radix == 16);
         let text = self.text.get(from..from + digits)?;
-        let code = text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, radix).ok())??;
+        let code =
+            text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, radix).ok())??;
         self.at = from + digits;
         char::from_u32(code)
     }
@@ -265,7 +270,8 @@ impl Lexer<'_> {
 
     /// Takes an equals sign, which blanks may precede.
     fn then_equals(&mut self) -> bool {
-        let blanks = self.bytes[self.at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+        let blanks =
+            self.bytes[self.at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
         let found = self.peek(blanks) == b'=';
         if found {
             self.at += blanks + 1;

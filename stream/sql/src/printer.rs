@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::ast::{
-    CreateStream, DataType, Expr, Field, Join, JoinKind, Over, Select, SelectField, SetOperand, SortField, Source, Statement, StreamKind,
-    StreamOptions, TableKind, Window, WindowKind,
+    CreateStream, DataType, Expr, Field, Join, JoinKind, Over, Select, SelectField, SetOperand, SortField, Source,
+    Statement, StreamKind, StreamOptions, TableKind, Window, WindowKind,
 };
 use crate::lexer::is_keyword;
 
@@ -28,7 +28,8 @@ struct Ident<'a>(&'a str);
 impl Display for Ident<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let mut bytes = self.0.bytes();
-        let plain = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic()) && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if plain && !is_keyword(self.0) { out.write_str(self.0) } else { write!(out, "`{}`", self.0) }
     }
 }
@@ -78,7 +79,12 @@ impl Display for Select {
         if let Some(condition) = &self.condition {
             write!(out, " WHERE {condition}")?;
         }
-        let dimensions = self.group_by.iter().map(Expr::to_string).chain(self.window.iter().map(Window::to_string)).collect::<Vec<_>>();
+        let dimensions = self
+            .group_by
+            .iter()
+            .map(Expr::to_string)
+            .chain(self.window.iter().map(Window::to_string))
+            .collect::<Vec<_>>();
         if !dimensions.is_empty() {
             write!(out, " GROUP BY {}", List(&dimensions))?;
         }
@@ -105,7 +111,8 @@ impl Display for SelectField {
                     write!(out, " EXCEPT({})", List(&names))?;
                 }
                 if !replace.is_empty() {
-                    let items: Vec<String> = replace.iter().map(|(expr, alias)| format!("{expr} AS {}", Ident(alias))).collect();
+                    let items: Vec<String> =
+                        replace.iter().map(|(expr, alias)| format!("{expr} AS {}", Ident(alias))).collect();
                     write!(out, " REPLACE({})", List(&items))?;
                 }
                 Ok(())
@@ -162,10 +169,16 @@ impl Display for Window {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
             WindowKind::Tumbling(unit, length) => write!(out, "TUMBLINGWINDOW({}, {length})", unit.keyword())?,
-            WindowKind::Hopping(unit, length, interval) => write!(out, "HOPPINGWINDOW({}, {length}, {interval})", unit.keyword())?,
+            WindowKind::Hopping(unit, length, interval) => {
+                write!(out, "HOPPINGWINDOW({}, {length}, {interval})", unit.keyword())?
+            }
             WindowKind::Sliding(unit, length, None) => write!(out, "SLIDINGWINDOW({}, {length})", unit.keyword())?,
-            WindowKind::Sliding(unit, length, Some(delay)) => write!(out, "SLIDINGWINDOW({}, {length}, {delay})", unit.keyword())?,
-            WindowKind::Session(unit, length, timeout) => write!(out, "SESSIONWINDOW({}, {length}, {timeout})", unit.keyword())?,
+            WindowKind::Sliding(unit, length, Some(delay)) => {
+                write!(out, "SLIDINGWINDOW({}, {length}, {delay})", unit.keyword())?
+            }
+            WindowKind::Session(unit, length, timeout) => {
+                write!(out, "SESSIONWINDOW({}, {length}, {timeout})", unit.keyword())?
+            }
             WindowKind::Count(length, None) => write!(out, "COUNTWINDOW({length})")?,
             WindowKind::Count(length, Some(interval)) => write!(out, "COUNTWINDOW({length}, {interval})")?,
             WindowKind::State(begin, None) => write!(out, "STATEWINDOW({begin})")?,
@@ -215,7 +228,13 @@ impl Display for Expr {
             Expr::Wildcard(None) => out.write_str("*"),
             Expr::Wildcard(Some(stream)) => write!(out, "{}.*", Ident(stream)),
             Expr::Binary(op, left, right) => {
-                write!(out, "{} {} {}", Operand(left, op.precedence()), op.symbol(), Operand(right, op.precedence() + 1))
+                write!(
+                    out,
+                    "{} {} {}",
+                    Operand(left, op.precedence()),
+                    op.symbol(),
+                    Operand(right, op.precedence() + 1)
+                )
             }
             Expr::Member(base, name) => write!(out, "{} -> {}", Operand(base, 6), Ident(name)),
             Expr::Index(base, index) => write!(out, "{}[{index}]", Operand(base, 6)),
@@ -230,9 +249,18 @@ impl Display for Expr {
                 write!(out, "{} {}IN {}", Operand(operand, 3), not(negated), Operand(set, 4))
             }
             Expr::Between { operand, low, high, negated } => {
-                write!(out, "{} {}BETWEEN {} AND {}", Operand(operand, 3), not(negated), Operand(low, 4), Operand(high, 4))
+                write!(
+                    out,
+                    "{} {}BETWEEN {} AND {}",
+                    Operand(operand, 3),
+                    not(negated),
+                    Operand(low, 4),
+                    Operand(high, 4)
+                )
             }
-            Expr::Like { operand, pattern, negated } => write!(out, "{} {}LIKE {}", Operand(operand, 3), not(negated), Operand(pattern, 4)),
+            Expr::Like { operand, pattern, negated } => {
+                write!(out, "{} {}LIKE {}", Operand(operand, 3), not(negated), Operand(pattern, 4))
+            }
             Expr::Case(case) => {
                 out.write_str("CASE")?;
                 if let Some(operand) = &case.operand {
@@ -299,7 +327,8 @@ impl Display for DataType {
 impl Display for StreamOptions {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let flag = |set: bool| set.then(|| "true".to_string());
-        let kind = self.kind.map(|kind| if kind == TableKind::Scan { "scan".to_string() } else { "lookup".to_string() });
+        let kind =
+            self.kind.map(|kind| if kind == TableKind::Scan { "scan".to_string() } else { "lookup".to_string() });
         let options = [
             ("DATASOURCE", self.datasource.clone()),
             ("TYPE", self.source_type.clone()),
@@ -318,7 +347,10 @@ impl Display for StreamOptions {
             ("VERSION", self.version.clone()),
             ("TEMP", flag(self.temp)),
         ];
-        let set: Vec<String> = options.iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", Quoted(value)))).collect();
+        let set: Vec<String> = options
+            .iter()
+            .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", Quoted(value))))
+            .collect();
         out.write_str(&set.join(", "))
     }
 }

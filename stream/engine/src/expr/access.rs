@@ -25,11 +25,15 @@ pub(super) fn slice(base: &Value, from: Option<&Value>, to: Option<&Value>) -> R
     };
     let bound = |bound: Option<&Value>, default: usize| match bound {
         None => Ok(default),
-        Some(Value::Int(at)) => position(items.len(), *at).ok_or_else(|| Error::call(format!("out of index: {at} of {}", items.len()))),
+        Some(Value::Int(at)) => {
+            position(items.len(), *at).ok_or_else(|| Error::call(format!("out of index: {at} of {}", items.len())))
+        }
         Some(other) => Err(Error::operation(base, "[:]", other)),
     };
     let (start, end) = (bound(from, 0)?, bound(to, items.len())?);
-    let part = items.get(start..end).ok_or_else(|| Error::call(format!("out of index: [{start}:{end}] of {}", items.len())))?;
+    let part = items
+        .get(start..end)
+        .ok_or_else(|| Error::call(format!("out of index: [{start}:{end}] of {}", items.len())))?;
     Ok(Value::array(part.to_vec()))
 }
 

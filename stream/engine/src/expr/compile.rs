@@ -65,7 +65,16 @@ fn plan_error<T>(text: impl Into<String>) -> Result<T> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(scope: &'a Scope, slot: &'a mut dyn FnMut(usize, &str) -> usize) -> Compiler<'a> {
-        Compiler { scope, slot, aggregates: Vec::new(), analytic: Vec::new(), cells: HashMap::new(), cell_count: 0, open: Vec::new(), in_aggregate: None }
+        Compiler {
+            scope,
+            slot,
+            aggregates: Vec::new(),
+            analytic: Vec::new(),
+            cells: HashMap::new(),
+            cell_count: 0,
+            open: Vec::new(),
+            in_aggregate: None,
+        }
     }
 
     /// Forgets compiled aliases: what comes next sees other aggregates.
@@ -126,7 +135,11 @@ impl<'a> Compiler<'a> {
             Syntax::Index(base, index) => Expr::Index(Box::new((self.expr(base)?, self.expr(index)?))),
             Syntax::Slice(base, from, to) => {
                 let base = Box::new(self.expr(base)?);
-                Expr::Slice(base, self.option(from.as_deref())?.map(Box::new), self.option(to.as_deref())?.map(Box::new))
+                Expr::Slice(
+                    base,
+                    self.option(from.as_deref())?.map(Box::new),
+                    self.option(to.as_deref())?.map(Box::new),
+                )
             }
             Syntax::In { operand, set, negated } => {
                 let set = match set {
@@ -138,11 +151,18 @@ impl<'a> Compiler<'a> {
             Syntax::Between { operand, low, high, negated } => {
                 Expr::Between(Box::new([self.expr(operand)?, self.expr(low)?, self.expr(high)?]), *negated)
             }
-            Syntax::Like { operand, pattern, negated } => Expr::Like(Box::new((self.expr(operand)?, self.expr(pattern)?)), *negated),
+            Syntax::Like { operand, pattern, negated } => {
+                Expr::Like(Box::new((self.expr(operand)?, self.expr(pattern)?)), *negated)
+            }
             Syntax::Case(case) => {
-                let arms: Result<Vec<_>> = case.arms.iter().map(|(when, then)| Ok((self.expr(when)?, self.expr(then)?))).collect();
+                let arms: Result<Vec<_>> =
+                    case.arms.iter().map(|(when, then)| Ok((self.expr(when)?, self.expr(then)?))).collect();
                 let operand = self.option(case.operand.as_ref())?;
-                Expr::Case(Box::new(Case { operand, arms: arms?.into(), otherwise: self.option(case.otherwise.as_ref())? }))
+                Expr::Case(Box::new(Case {
+                    operand,
+                    arms: arms?.into(),
+                    otherwise: self.option(case.otherwise.as_ref())?,
+                }))
             }
             Syntax::Call(call) => return self.call(call),
         })
@@ -163,7 +183,8 @@ impl<'a> Compiler<'a> {
 
     /// The input a qualifier names.
     pub(crate) fn input(&self, stream: &str) -> Result<usize> {
-        let found = self.scope.inputs.iter().position(|input| input.reference == stream || input.definition.name == stream);
+        let found =
+            self.scope.inputs.iter().position(|input| input.reference == stream || input.definition.name == stream);
         found.map_or_else(|| plan_error(format!("stream {stream} not found")), Ok)
     }
 
@@ -201,8 +222,10 @@ impl<'a> Compiler<'a> {
             return self.aliased(name, &syntax);
         }
         let has = |input: &ScopeInput| input.definition.fields.iter().any(|field| field.name == name);
-        let declared: Vec<usize> = (0..self.scope.inputs.len()).filter(|index| has(&self.scope.inputs[*index])).collect();
-        let open: Vec<usize> = (0..self.scope.inputs.len()).filter(|index| self.scope.inputs[*index].definition.is_schemaless()).collect();
+        let declared: Vec<usize> =
+            (0..self.scope.inputs.len()).filter(|index| has(&self.scope.inputs[*index])).collect();
+        let open: Vec<usize> =
+            (0..self.scope.inputs.len()).filter(|index| self.scope.inputs[*index].definition.is_schemaless()).collect();
         match (declared.as_slice(), open.as_slice()) {
             ([_, _, ..], _) => plan_error(format!("ambiguous field {name}")),
             ([input], []) | ([], [input]) => Ok(self.place(*input, name)),
@@ -218,6 +241,9 @@ impl<'a> Compiler<'a> {
     fn call(&mut self, call: &Call) -> Result<Expr> {
         let Some(function) = lookup(&call.name) else { return plan_error(format!("function {} not found", call.name)) };
         function.check(&call.args).map_err(|error| EngineError::Plan(error.to_string()))?;
+        if call.over.is_some() && !matches!(function.run, Run::Analytic(_)) {
+            return plan_error(format!("OVER is not supported for {}", function.name));
+        }
         if call.filter.is_some() && !matches!(function.run, Run::Aggregate(_)) {
             return plan_error("filter is only supported for aggregate functions");
         }
@@ -225,7 +251,9 @@ impl<'a> Compiler<'a> {
             Run::Scalar(_) => Ok(Expr::Call(function, self.list(&call.args)?.into())),
             Run::Aggregate(_) => self.aggregate(call, function),
             Run::Analytic(_) => self.analytic(call, function),
-            Run::Rows(_) => plan_error(format!("{} can only be used as a field of its own in the select list", function.name)),
+            Run::Rows(_) => {
+                plan_error(format!("{} can only be used as a field of its own in the select list", function.name))
+            }
             Run::Engine(engine) => self.engine(engine, call),
         }
     }

@@ -16,13 +16,18 @@ impl Expr {
         match self {
             Expr::Const(value) => Ok(Cow::Borrowed(value)),
             Expr::Slot(slot) => Ok(Cow::Borrowed(scene.row.get(*slot))),
-            Expr::Side(side, slot) => Ok(Cow::Borrowed(scene.row.side(*side).map_or(&Value::Nil, |row| row.get(*slot)))),
+            Expr::Side(side, slot) => {
+                Ok(Cow::Borrowed(scene.row.side(*side).map_or(&Value::Nil, |row| row.get(*slot))))
+            }
             Expr::FirstSide(places) => {
-                let mut values = places.iter().filter_map(|(side, slot)| scene.row.side(*side).map(|row| row.get(*slot)));
+                let mut values =
+                    places.iter().filter_map(|(side, slot)| scene.row.side(*side).map(|row| row.get(*slot)));
                 Ok(Cow::Borrowed(values.find(|value| !value.is_nil()).unwrap_or(&Value::Nil)))
             }
             Expr::All(None) => Ok(owned(Value::Map(scene.row.all().clone()))),
-            Expr::All(Some(side)) => Ok(owned(scene.row.side(*side).map_or(Value::Nil, |row| Value::Map(row.all().clone())))),
+            Expr::All(Some(side)) => {
+                Ok(owned(scene.row.side(*side).map_or(Value::Nil, |row| Value::Map(row.all().clone()))))
+            }
             Expr::Analytic(index) => Ok(Cow::Borrowed(scene.analytic.get(*index).unwrap_or(&Value::Nil))),
             Expr::Aggregate(index) => Ok(Cow::Borrowed(scene.aggregates.get(*index).unwrap_or(&Value::Nil))),
             Expr::Cell(index, inner) => cell(*index, inner, scene),
@@ -47,7 +52,9 @@ impl Expr {
                 WindowBound::End => window.end,
                 WindowBound::Trigger => window.trigger,
             })))),
-            Expr::EventTime => Ok(owned(Value::Int(scene.window.map_or(scene.row.event.unwrap_or(scene.row.at), |window| window.end)))),
+            Expr::EventTime => {
+                Ok(owned(Value::Int(scene.window.map_or(scene.row.event.unwrap_or(scene.row.at), |window| window.end))))
+            }
             Expr::RowNumber => Ok(owned(Value::Int(scene.row_number))),
         }
     }
@@ -64,13 +71,19 @@ impl Expr {
                     return Ok(compare_floats(*op, *float, *number));
                 }
             }
-            Expr::And(sides) if sides.0.is_condition() && sides.1.is_condition() => return Ok(sides.0.holds(scene, what)? && sides.1.holds(scene, what)?),
+            Expr::And(sides) if sides.0.is_condition() && sides.1.is_condition() => {
+                return Ok(sides.0.holds(scene, what)? && sides.1.holds(scene, what)?);
+            }
             _ => {}
         }
         match &*self.eval(scene)? {
             Value::Bool(bool) => Ok(*bool),
             Value::Nil => Ok(false),
-            other => Err(Error::call(format!("run {what} error: invalid condition that returns non-bool value {}({})", other.type_name(), edgeward_functions::format::GoText(other)))),
+            other => Err(Error::call(format!(
+                "run {what} error: invalid condition that returns non-bool value {}({})",
+                other.type_name(),
+                edgeward_functions::format::GoText(other)
+            ))),
         }
     }
 }
@@ -79,7 +92,9 @@ impl Expr {
     /// Whether the value is always a truth value.
     fn is_condition(&self) -> bool {
         match self {
-            Expr::SlotNumber(..) | Expr::In(..) | Expr::Between(..) | Expr::Like(..) | Expr::And(_) | Expr::Or(_) => true,
+            Expr::SlotNumber(..) | Expr::In(..) | Expr::Between(..) | Expr::Like(..) | Expr::And(_) | Expr::Or(_) => {
+                true
+            }
             Expr::Binary(op, _) => op.precedence() == 3,
             _ => false,
         }
@@ -171,7 +186,10 @@ fn contains<'a>(value: &Value, set: &'a Set, negated: bool, scene: &Scene<'a>) -
     if value.is_nil() {
         return Ok(truth(false));
     }
-    let equal = |item: &Value| ops::compare(BinaryOp::Eq, value, item).map_err(|error| Error::call(format!("evaluate in expression error: {error}")));
+    let equal = |item: &Value| {
+        ops::compare(BinaryOp::Eq, value, item)
+            .map_err(|error| Error::call(format!("evaluate in expression error: {error}")))
+    };
     let found = match set {
         Set::List(items) => {
             let mut found = false;
@@ -216,7 +234,10 @@ impl Case {
                 None => match side(&value) {
                     Some(hit) => hit,
                     None => {
-                        let text = format!("evaluate case expression error: WHEN returns non-bool value {}", edgeward_functions::format::GoText(&value));
+                        let text = format!(
+                            "evaluate case expression error: WHEN returns non-bool value {}",
+                            edgeward_functions::format::GoText(&value)
+                        );
                         return Err(Error::call(text));
                     }
                 },

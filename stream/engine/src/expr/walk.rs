@@ -11,8 +11,14 @@ pub(crate) fn has_aggregate<'a>(expr: &'a Expr, aliases: &'a HashMap<String, Exp
     let mut seen = HashSet::new();
     while let Some(expr) = pending.pop() {
         match expr {
-            Expr::Call(call) if lookup(&call.name).is_some_and(|function| matches!(function.run, Run::Aggregate(_))) => return true,
-            Expr::Column(column) if column.stream.is_none() && seen.insert(&column.name) => pending.extend(aliases.get(&column.name)),
+            Expr::Call(call)
+                if lookup(&call.name).is_some_and(|function| matches!(function.run, Run::Aggregate(_))) =>
+            {
+                return true;
+            }
+            Expr::Column(column) if column.stream.is_none() && seen.insert(&column.name) => {
+                pending.extend(aliases.get(&column.name))
+            }
             _ => {}
         }
         children(expr, &mut pending);

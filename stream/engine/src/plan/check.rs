@@ -23,7 +23,9 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
     {
         return refuse("Not allowed to call none-aggregate functions in HAVING clause.");
     }
-    if plan.options.is_event_time && matches!(select.window.as_ref().map(|window| &window.kind), Some(WindowKind::Count(..))) {
+    if plan.options.is_event_time
+        && matches!(select.window.as_ref().map(|window| &window.kind), Some(WindowKind::Count(..)))
+    {
         return refuse("count window is not supported in event time");
     }
     if plan.options.send_meta_to_sink && (select.window.is_some() || !select.joins.is_empty()) {

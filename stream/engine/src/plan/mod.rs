@@ -58,10 +58,15 @@ impl Plan {
     ///
     /// # Errors
     /// An unknown stream, or anything section 1.7 of eKuiper's rules refuses, with its text.
-    pub fn new(select: &Select, options: &RuleOptions, definition: &dyn Fn(&str) -> Option<StreamDef>) -> Result<Plan, EngineError> {
+    pub fn new(
+        select: &Select,
+        options: &RuleOptions,
+        definition: &dyn Fn(&str) -> Option<StreamDef>,
+    ) -> Result<Plan, EngineError> {
         let sources = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.source));
-        let definitions: Result<Vec<StreamDef>, EngineError> =
-            sources.map(|source| definition(&source.name).ok_or_else(|| EngineError::UnknownStream(source.name.clone()))).collect();
+        let definitions: Result<Vec<StreamDef>, EngineError> = sources
+            .map(|source| definition(&source.name).ok_or_else(|| EngineError::UnknownStream(source.name.clone())))
+            .collect();
         let plan = Plan { select: select.clone(), options: options.clone(), definitions: definitions? };
         check::statement(&plan)?;
         let mut slots = 0;
@@ -86,7 +91,10 @@ impl Plan {
         let sources = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|join| &join.source));
         let inputs = sources
             .zip(&self.definitions)
-            .map(|(source, definition)| ScopeInput { reference: source.reference().to_string(), definition: definition.clone() })
+            .map(|(source, definition)| ScopeInput {
+                reference: source.reference().to_string(),
+                definition: definition.clone(),
+            })
             .collect();
         Scope { inputs, aliases: aliases(&self.select) }
     }
@@ -99,8 +107,11 @@ impl Plan {
         let condition = compiler.option(select.condition.as_ref())?;
         let condition_aggregates = std::mem::take(&mut compiler.aggregates);
         compiler.forget_aliases();
-        let joins: Result<Vec<JoinPlan>, EngineError> =
-            select.joins.iter().map(|join| Ok(JoinPlan { kind: join.kind, on: compiler.option(join.on.as_ref())? })).collect();
+        let joins: Result<Vec<JoinPlan>, EngineError> = select
+            .joins
+            .iter()
+            .map(|join| Ok(JoinPlan { kind: join.kind, on: compiler.option(join.on.as_ref())? }))
+            .collect();
         let window = select.window.as_ref().map(|window| WindowPlan::compile(window, &mut compiler)).transpose()?;
         let group_by = compiler.list(&select.group_by)?;
         if !compiler.aggregates.is_empty() {
@@ -140,7 +151,10 @@ impl Plan {
 impl Program {
     /// Whether a window must keep its rows rather than running aggregates.
     pub(crate) fn needs_rows(&self) -> bool {
-        !self.grouped || !self.joins.is_empty() || self.late_filter.is_some() || !self.window.as_ref().is_some_and(WindowPlan::is_disjoint)
+        !self.grouped
+            || !self.joins.is_empty()
+            || self.late_filter.is_some()
+            || !self.window.as_ref().is_some_and(WindowPlan::is_disjoint)
     }
 }
 
@@ -152,7 +166,9 @@ fn aliases(select: &Select) -> HashMap<String, Syntax> {
             SelectField::Expr { expr, alias: Some(alias), .. } => {
                 aliases.insert(alias.clone(), expr.clone());
             }
-            SelectField::All { replace, .. } => aliases.extend(replace.iter().map(|(expr, alias)| (alias.clone(), expr.clone()))),
+            SelectField::All { replace, .. } => {
+                aliases.extend(replace.iter().map(|(expr, alias)| (alias.clone(), expr.clone())))
+            }
             SelectField::Expr { .. } => {}
         }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
 use edgeward_sql::ast::{Expr as Syntax, Select, SelectField};
 
+use crate::EngineError;
 use crate::emission::{Header, OutRow};
 use crate::expr::{Compiler, Expr, Scene};
 use crate::options::RuleOptions;
-use crate::EngineError;
 
 /// One computed column.
 #[derive(Debug)]
@@ -32,9 +32,19 @@ pub(crate) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn compile(select: &Select, options: &RuleOptions, compiler: &mut Compiler<'_>) -> Result<Projection, EngineError> {
-        let mut projection =
-            Projection { fields: Vec::new(), header: None, wild: Vec::new(), except: Vec::new(), srf: None, send_nil: options.send_nil_field };
+    pub(super) fn compile(
+        select: &Select,
+        options: &RuleOptions,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Projection, EngineError> {
+        let mut projection = Projection {
+            fields: Vec::new(),
+            header: None,
+            wild: Vec::new(),
+            except: Vec::new(),
+            srf: None,
+            send_nil: options.send_nil_field,
+        };
         let mut unnamed = 0;
         for field in &select.fields {
             match field {
@@ -51,7 +61,9 @@ impl Projection {
                     Some(stream) => projection.all(compiler.input(stream)?, compiler),
                     None => (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler)),
                 },
-                SelectField::Expr { expr, alias, invisible } => projection.field(expr, alias.as_deref(), *invisible, &mut unnamed, compiler)?,
+                SelectField::Expr { expr, alias, invisible } => {
+                    projection.field(expr, alias.as_deref(), *invisible, &mut unnamed, compiler)?
+                }
             }
         }
         if options.send_meta_to_sink {
@@ -79,11 +91,20 @@ impl Projection {
         }
     }
 
-    fn field(&mut self, syntax: &Syntax, alias: Option<&str>, invisible: bool, unnamed: &mut usize, compiler: &mut Compiler<'_>) -> Result<(), EngineError> {
+    fn field(
+        &mut self,
+        syntax: &Syntax,
+        alias: Option<&str>,
+        invisible: bool,
+        unnamed: &mut usize,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<(), EngineError> {
         let name = match (alias, syntax) {
             (Some(alias), _) => alias.to_string(),
             (None, Syntax::Column(column)) => column.name.clone(),
-            (None, Syntax::Call(call)) => lookup(&call.name).map_or(call.name.clone(), |_| call.name.to_ascii_lowercase()),
+            (None, Syntax::Call(call)) => {
+                lookup(&call.name).map_or(call.name.clone(), |_| call.name.to_ascii_lowercase())
+            }
             _ => {
                 *unnamed += 1;
                 format!("kuiper_field_{}", *unnamed - 1)
@@ -133,7 +154,8 @@ impl Projection {
     /// The first error of a column.
     pub(crate) fn run(&self, scene: &Scene<'_>, out: &mut Vec<OutRow>) -> Result<(), Error> {
         if let Some(header) = &self.header {
-            let values: Result<Vec<Value>, Error> = self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
+            let values: Result<Vec<Value>, Error> =
+                self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
             out.push(OutRow::Fixed { header: header.clone(), values: values?.into_boxed_slice() });
             return Ok(());
         }
@@ -155,7 +177,10 @@ impl Projection {
                 Arc::make_mut(&mut base).extend(map.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
-        if self.fields.is_empty() && self.except.is_empty() && (self.send_nil || base.values().all(|value| !value.is_nil())) {
+        if self.fields.is_empty()
+            && self.except.is_empty()
+            && (self.send_nil || base.values().all(|value| !value.is_nil()))
+        {
             return Ok(base);
         }
         let columns = Arc::make_mut(&mut base);
@@ -189,8 +214,12 @@ fn unfold(srf: Srf, name: &Arc<str>, value: &Value, base: &Arc<Map>, out: &mut V
             Value::Map(map) => with(map),
             item => with(&[(name.clone(), item.clone())].into()),
         })),
-        (Srf::Unnest, other) => return Err(Error::call(format!("unnest should return an array, found {}", other.type_name()))),
-        (Srf::Extract, other) => return Err(Error::call(format!("extract should return a map, found {}", other.type_name()))),
+        (Srf::Unnest, other) => {
+            return Err(Error::call(format!("unnest should return an array, found {}", other.type_name())));
+        }
+        (Srf::Extract, other) => {
+            return Err(Error::call(format!("extract should return a map, found {}", other.type_name())));
+        }
     }
     Ok(())
 }

@@ -134,7 +134,8 @@ mod tests {
         leaf.prop_recursive(4, 30, 5, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::array),
-                proptest::collection::btree_map(any::<String>().prop_map(|key| key.into()), inner, 0..5).prop_map(Value::map),
+                proptest::collection::btree_map(any::<String>().prop_map(|key| key.into()), inner, 0..5)
+                    .prop_map(Value::map),
             ]
         })
     }

@@ -63,7 +63,11 @@ fn list(items: impl IntoIterator<Item = Value>) -> Value {
 
 fn save_analytic(state: &AnalyticState) -> Value {
     list(state.calls.iter().map(|partitions| {
-        list(partitions.iter().map(|(key, cell)| list([Value::str(&**key), list(cell.memory.iter().cloned()), cell.result.clone()])))
+        list(
+            partitions
+                .iter()
+                .map(|(key, cell)| list([Value::str(&**key), list(cell.memory.iter().cloned()), cell.result.clone()])),
+        )
     }))
 }
 
@@ -89,7 +93,14 @@ fn save_tuple(tuple: &Tuple) -> Value {
     let row = &tuple.row;
     let meta = row.meta.as_ref().map_or(Value::Nil, |meta| Value::Map(meta.clone()));
     let analytic = list(tuple.analytic.iter().cloned());
-    list([Value::Map(row.all().clone()), Value::Int(tuple.input as i64), Value::Int(row.at), Value::from(row.event), meta, analytic])
+    list([
+        Value::Map(row.all().clone()),
+        Value::Int(tuple.input as i64),
+        Value::Int(row.at),
+        Value::from(row.event),
+        meta,
+        analytic,
+    ])
 }
 
 fn save_collection(collection: &Collection) -> Value {
@@ -106,21 +117,31 @@ fn save_window(window: &Window) -> Value {
     match window {
         Window::Time(window) => {
             let (open, next_end) = window.parts();
-            list([list(open.into_iter().map(|(start, rows)| list([Value::Int(start), save_collection(rows)]))), next_end])
+            list([
+                list(open.into_iter().map(|(start, rows)| list([Value::Int(start), save_collection(rows)]))),
+                next_end,
+            ])
         }
-        Window::Sliding(window) => {
-            list([list(window.rows.iter().map(save_tuple)), list(window.triggers.iter().map(|trigger| Value::Int(*trigger)))])
-        }
+        Window::Sliding(window) => list([
+            list(window.rows.iter().map(save_tuple)),
+            list(window.triggers.iter().map(|trigger| Value::Int(*trigger))),
+        ]),
         Window::Session(window) => window.open.as_ref().map_or(list([]), |session| {
             list([Value::Int(session.start), Value::Int(session.last), save_collection(&session.rows)])
         }),
         Window::Count(window) => {
-            let filling = window.filling.as_ref().map_or(Value::Nil, |(start, rows)| list([Value::Int(*start), save_collection(rows)]));
+            let filling = window
+                .filling
+                .as_ref()
+                .map_or(Value::Nil, |(start, rows)| list([Value::Int(*start), save_collection(rows)]));
             list([Value::Int(window.count as i64), list(window.rows.iter().map(save_tuple)), filling])
         }
-        Window::State(window) => {
-            list(window.open.iter().map(|(key, (start, rows))| list([Value::str(&**key), Value::Int(*start), save_collection(rows)])))
-        }
+        Window::State(window) => list(
+            window
+                .open
+                .iter()
+                .map(|(key, (start, rows))| list([Value::str(&**key), Value::Int(*start), save_collection(rows)])),
+        ),
     }
 }
 
@@ -134,7 +155,11 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn tuple(&self, saved: &Value) -> Option<Tuple> {
-        let [Value::Map(row), Value::Int(input), Value::Int(at), event, meta, Value::Array(analytic)] = saved.as_array()? else { return None };
+        let [Value::Map(row), Value::Int(input), Value::Int(at), event, meta, Value::Array(analytic)] =
+            saved.as_array()?
+        else {
+            return None;
+        };
         let input = usize::try_from(*input).ok()?;
         let mut row = self.streams.get(input)?.row_of(row, *at);
         row.event = event.as_i64();
@@ -155,7 +180,10 @@ impl Loader<'_> {
         for group in saved.as_array()? {
             let [Value::Str(key), first, Value::Array(states)] = group.as_array()? else { return None };
             let mut aggregates = fresh(&self.program.aggregates);
-            aggregates.iter_mut().zip(states.iter()).for_each(|(aggregate, state)| Aggregate::load(&mut **aggregate, state));
+            aggregates
+                .iter_mut()
+                .zip(states.iter())
+                .for_each(|(aggregate, state)| Aggregate::load(&mut **aggregate, state));
             groups.insert(Group { key: (**key).into(), first: self.tuple(first)?, aggregates });
         }
         Some(Collection::Groups(groups))

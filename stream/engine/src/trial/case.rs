@@ -108,7 +108,10 @@ impl Case {
         };
         match ran {
             Err(CaseError::Refused(text)) if text.contains(expected) => Ok(Outcome::default()),
-            Err(CaseError::Refused(text)) => Ok(Outcome { mismatch: Some(format!("refused with {text:?}, expected {expected:?}")), ..Outcome::default() }),
+            Err(CaseError::Refused(text)) => Ok(Outcome {
+                mismatch: Some(format!("refused with {text:?}, expected {expected:?}")),
+                ..Outcome::default()
+            }),
             Err(invalid) => Err(invalid),
             Ok(messages) => Ok(Outcome { messages, mismatch: Some(format!("not refused, expected {expected:?}")) }),
         }
@@ -116,7 +119,11 @@ impl Case {
 
     fn messages(&self) -> Result<Vec<(i64, Vec<String>)>, CaseError> {
         let refused = |error: EngineError| CaseError::Refused(error.to_string());
-        let zone = self.timezone.as_ref().map_or(Ok(TimeZone::UTC), |name| TimeZone::get(name)).map_err(|error| CaseError::Invalid(error.to_string()))?;
+        let zone = self
+            .timezone
+            .as_ref()
+            .map_or(Ok(TimeZone::UTC), |name| TimeZone::get(name))
+            .map_err(|error| CaseError::Invalid(error.to_string()))?;
         let definitions = self.definitions(&zone)?;
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
         let mut options = RuleOptions::from_json(&rule.options).map_err(refused)?;
@@ -135,7 +142,9 @@ impl Case {
         for (name, sql) in &self.streams {
             let sql = sql.as_str().ok_or_else(|| CaseError::Invalid(format!("the statement of {name} is no text")))?;
             let statement = edgeward_sql::parse(sql).map_err(|error| CaseError::Refused(error.to_string()))?;
-            let Statement::Create(create) = statement else { return Err(CaseError::Invalid(format!("{name} is no CREATE statement"))) };
+            let Statement::Create(create) = statement else {
+                return Err(CaseError::Invalid(format!("{name} is no CREATE statement")));
+            };
             if create.name != *name {
                 return Err(CaseError::Invalid(format!("the statement of {name} defines {}", create.name)));
             }

@@ -14,7 +14,7 @@ use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
-use crate::{EngineError, Emission, Plan, Stream};
+use crate::{Emission, EngineError, Plan, Stream};
 
 /// Most timers fired without an input between them; a rule that ticks for ever would never end otherwise.
 const MAX_TICKS: usize = 10_000_000;
@@ -89,7 +89,7 @@ impl Trial {
         self.running.queue.drain(&mut inbox);
         for item in inbox {
             match item {
-                Item::Row(input, row) => self.running.core.push(input, row, self.now, &mut self.emissions),
+                Item::Row(input, row, _) => self.running.core.push(input, row, self.now, &mut self.emissions),
                 Item::Error(text, _) => {
                     self.running.core.context.now = self.now;
                     self.running.core.fail(&text, &mut self.emissions);
@@ -109,7 +109,13 @@ impl Trial {
 }
 
 impl Running {
-    fn new(id: &str, plan: &Plan, streams: &[Arc<Stream>], now: i64, saved: Option<&[u8]>) -> Result<Running, EngineError> {
+    fn new(
+        id: &str,
+        plan: &Plan,
+        streams: &[Arc<Stream>],
+        now: i64,
+        saved: Option<&[u8]>,
+    ) -> Result<Running, EngineError> {
         let program = Arc::new(plan.compile(&mut |input, column| {
             streams.get(input).and_then(|stream| stream.slots(std::iter::once(column)).pop()).unwrap_or_default()
         })?);

@@ -28,7 +28,12 @@ pub fn from_json(json: &serde_json::Value) -> Result<Value, CaseValueError> {
         Json::Array(items) => Value::array(items.iter().map(from_json).collect::<Result<_, _>>()?),
         Json::Object(object) => match object.iter().next() {
             Some((key, inner)) if object.len() == 1 && key.starts_with('$') => special(key, inner)?,
-            _ => Value::map(object.iter().map(|(key, value)| Ok((key.as_str().into(), from_json(value)?))).collect::<Result<Map, _>>()?),
+            _ => Value::map(
+                object
+                    .iter()
+                    .map(|(key, value)| Ok((key.as_str().into(), from_json(value)?)))
+                    .collect::<Result<Map, _>>()?,
+            ),
         },
     })
 }
@@ -40,7 +45,9 @@ fn special(key: &str, inner: &serde_json::Value) -> Result<Value, CaseValueError
         ("$float", Some("+Inf")) => Value::Float(f64::INFINITY),
         ("$float", Some("-Inf")) => Value::Float(f64::NEG_INFINITY),
         ("$float", None) => Value::Float(inner.as_f64().ok_or_else(wrong)?),
-        ("$bytes", Some(text)) => Value::bytes(base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| wrong())?),
+        ("$bytes", Some(text)) => {
+            Value::bytes(base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| wrong())?)
+        }
         ("$time", Some(text)) => Value::Time(time::guess(text, &TimeZone::UTC).ok_or_else(wrong)?),
         ("$time", None) => Value::time_ms(inner.as_i64().ok_or_else(wrong)?),
         _ => return Err(wrong()),

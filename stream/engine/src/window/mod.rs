@@ -50,25 +50,50 @@ pub(crate) struct WindowPlan {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// Tumbling when both are equal, else hopping.
-    Time { length: i64, interval: i64 },
-    Sliding { length: i64, delay: Option<i64> },
-    Session { length: i64, timeout: i64 },
-    Count { length: usize, interval: usize },
-    State { begin: Expr, emit: Option<Expr> },
+    Time {
+        length: i64,
+        interval: i64,
+    },
+    Sliding {
+        length: i64,
+        delay: Option<i64>,
+    },
+    Session {
+        length: i64,
+        timeout: i64,
+    },
+    Count {
+        length: usize,
+        interval: usize,
+    },
+    State {
+        begin: Expr,
+        emit: Option<Expr>,
+    },
 }
 
 impl WindowPlan {
     pub(crate) fn compile(window: &Syntax, compiler: &mut Compiler<'_>) -> Result<WindowPlan, EngineError> {
         let small = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
         let kind = match &window.kind {
-            WindowKind::Tumbling(unit, length) => Kind::Time { length: length * unit.millis(), interval: length * unit.millis() },
-            WindowKind::Hopping(unit, length, interval) => Kind::Time { length: length * unit.millis(), interval: interval * unit.millis() },
+            WindowKind::Tumbling(unit, length) => {
+                Kind::Time { length: length * unit.millis(), interval: length * unit.millis() }
+            }
+            WindowKind::Hopping(unit, length, interval) => {
+                Kind::Time { length: length * unit.millis(), interval: interval * unit.millis() }
+            }
             WindowKind::Sliding(unit, length, delay) => {
                 Kind::Sliding { length: length * unit.millis(), delay: delay.map(|delay| delay * unit.millis()) }
             }
-            WindowKind::Session(unit, length, timeout) => Kind::Session { length: length * unit.millis(), timeout: timeout * unit.millis() },
-            WindowKind::Count(length, interval) => Kind::Count { length: small(*length), interval: small(interval.unwrap_or(*length)) },
-            WindowKind::State(begin, emit) => Kind::State { begin: compiler.expr(begin)?, emit: compiler.option(emit.as_deref())? },
+            WindowKind::Session(unit, length, timeout) => {
+                Kind::Session { length: length * unit.millis(), timeout: timeout * unit.millis() }
+            }
+            WindowKind::Count(length, interval) => {
+                Kind::Count { length: small(*length), interval: small(interval.unwrap_or(*length)) }
+            }
+            WindowKind::State(begin, emit) => {
+                Kind::State { begin: compiler.expr(begin)?, emit: compiler.option(emit.as_deref())? }
+            }
         };
         let filter = compiler.option(window.filter.as_ref())?;
         let when = compiler.option(window.when.as_ref())?;
@@ -120,7 +145,9 @@ impl Window {
     /// A window that begins to run at `now`. In event time nothing ticks before the first row.
     pub(crate) fn new(plan: &WindowPlan, now: i64, event_time: bool, zone: &TimeZone) -> Window {
         match &plan.kind {
-            Kind::Time { length, interval } => Window::Time(time::TimeWindow::new(*length, *interval, (!event_time).then_some(now), zone.clone())),
+            Kind::Time { length, interval } => {
+                Window::Time(time::TimeWindow::new(*length, *interval, (!event_time).then_some(now), zone.clone()))
+            }
             Kind::Sliding { length, delay } => Window::Sliding(sliding::SlidingWindow::new(*length, *delay)),
             Kind::Session { length, timeout } => Window::Session(session::SessionWindow::new(*length, *timeout)),
             Kind::Count { length, interval } => Window::Count(count::CountWindow::new(*length, *interval)),

@@ -31,7 +31,8 @@ impl SessionWindow {
     pub(super) fn push(&mut self, tuple: &Tuple, sink: &mut Sink<'_>) {
         // In event time rows come before the watermark that would have closed the session.
         self.advance(tuple.at, sink);
-        let session = self.open.get_or_insert_with(|| Session { start: tuple.at, last: tuple.at, rows: (sink.empty)() });
+        let session =
+            self.open.get_or_insert_with(|| Session { start: tuple.at, last: tuple.at, rows: (sink.empty)() });
         session.last = session.last.max(tuple.at);
         (sink.add)(&mut session.rows, tuple);
     }

@@ -17,7 +17,12 @@ pub(crate) struct SlidingWindow {
 
 impl SlidingWindow {
     pub(super) fn new(length: i64, delay: Option<i64>) -> SlidingWindow {
-        SlidingWindow { length, delay: delay.filter(|delay| *delay > 0), rows: VecDeque::new(), triggers: VecDeque::new() }
+        SlidingWindow {
+            length,
+            delay: delay.filter(|delay| *delay > 0),
+            rows: VecDeque::new(),
+            triggers: VecDeque::new(),
+        }
     }
 
     pub(super) fn push(&mut self, tuple: &Tuple, triggers: bool) {
@@ -29,7 +34,9 @@ impl SlidingWindow {
 
     /// Answers every trigger that is due. Without a delay both ends are inclusive, with one the right end is exclusive.
     pub(super) fn advance(&mut self, time: i64, sink: &mut Sink<'_>) {
-        while let Some(trigger) = self.triggers.front().copied().filter(|trigger| trigger.saturating_add(self.delay.unwrap_or(0)) <= time) {
+        while let Some(trigger) =
+            self.triggers.front().copied().filter(|trigger| trigger.saturating_add(self.delay.unwrap_or(0)) <= time)
+        {
             self.triggers.pop_front();
             let (start, end) = (trigger - self.length, trigger.saturating_add(self.delay.unwrap_or(0)));
             let mut collection = (sink.empty)();

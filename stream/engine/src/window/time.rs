@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::{Sink, Tuple};
+use crate::Value;
 use crate::expr::Range;
 use crate::group::Collection;
-use crate::Value;
 
 /// Most empty windows sent in a row over a gap in event time; a row far in the future must not cost an endless loop.
 const MAX_EMPTY: i64 = 10_000;

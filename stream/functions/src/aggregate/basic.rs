@@ -55,7 +55,12 @@ impl Aggregate for Sum {
             (Value::Nil, first @ (Value::Int(_) | Value::Float(_))) => first.clone(),
             (total, other) => {
                 let kind = if matches!(total, Value::Float(_)) { "float64" } else { "number" };
-                return Err(Error::call(format!("run {} function error: found {}({}) for expected {kind}", self.name, other.type_name(), GoText(other))));
+                return Err(Error::call(format!(
+                    "run {} function error: found {}({}) for expected {kind}",
+                    self.name,
+                    other.type_name(),
+                    GoText(other)
+                )));
             }
         };
         Ok(())
@@ -138,9 +143,10 @@ impl Aggregate for Extreme {
         let better = match (&self.best, value) {
             (_, Value::Nil) => false,
             (Value::Nil, Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Time(_)) => true,
-            (Value::Float(_), Value::Float(_)) | (Value::Int(_), Value::Int(_)) | (Value::Str(_), Value::Str(_)) | (Value::Time(_), Value::Time(_)) => {
-                ops::compare(self.replace, value, &self.best)?
-            }
+            (Value::Float(_), Value::Float(_))
+            | (Value::Int(_), Value::Int(_))
+            | (Value::Str(_), Value::Str(_))
+            | (Value::Time(_), Value::Time(_)) => ops::compare(self.replace, value, &self.best)?,
             (Value::Int(best), Value::Float(float)) => {
                 // An int-first group stays an int group.
                 let value = Value::Int(*float as i64);
@@ -150,7 +156,13 @@ impl Aggregate for Extreme {
                 return Ok(());
             }
             (best, other) => {
-                let text = format!("run {} function error: found {}({}) for expected {}", self.name, other.type_name(), GoText(other), best.type_name());
+                let text = format!(
+                    "run {} function error: found {}({}) for expected {}",
+                    self.name,
+                    other.type_name(),
+                    GoText(other),
+                    best.type_name()
+                );
                 return Err(Error::call(text));
             }
         };

@@ -114,7 +114,12 @@ impl Aggregate for Deduplicate {
 
     fn save(&self) -> Value {
         let seen = self.seen.iter().map(|key| Value::str(key.as_str())).collect();
-        Value::array(vec![Value::array(seen), Value::array(self.rows.clone()), Value::Bool(self.fresh), Value::Bool(self.all)])
+        Value::array(vec![
+            Value::array(seen),
+            Value::array(self.rows.clone()),
+            Value::Bool(self.fresh),
+            Value::Bool(self.all),
+        ])
     }
 
     fn load(&mut self, state: &Value) {

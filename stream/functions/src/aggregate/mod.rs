@@ -6,9 +6,9 @@ mod stats;
 
 use std::fmt::Debug;
 
+use crate::Value;
 use crate::error::Result;
 use crate::registry::{Args, Function, Nulls, Run, Type};
-use crate::Value;
 
 /// One aggregate over the rows of one group.
 pub trait Aggregate: Send + Debug {
@@ -31,7 +31,12 @@ pub trait Aggregate: Send + Debug {
     fn load(&mut self, state: &Value);
 }
 
-const fn aggregate(name: &'static str, (min, max): (usize, usize), types: &'static [Type], make: fn() -> Box<dyn Aggregate>) -> Function {
+const fn aggregate(
+    name: &'static str,
+    (min, max): (usize, usize),
+    types: &'static [Type],
+    make: fn() -> Box<dyn Aggregate>,
+) -> Function {
     Function { name, min, max, types, nulls: Nulls::Seen, run: Run::Aggregate(make) }
 }
 
@@ -50,7 +55,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     aggregate("stddevs", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::StdDevSample))),
     aggregate("var", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Var))),
     aggregate("vars", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::VarSample))),
-    aggregate("percentile_cont", (2, 2), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Continuous))),
+    aggregate("percentile_cont", (2, 2), &[Type::Number], || {
+        Box::new(stats::Sample::new(stats::Statistic::Continuous))
+    }),
     aggregate("percentile_disc", (2, 2), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Discrete))),
 ];
-

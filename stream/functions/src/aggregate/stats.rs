@@ -71,7 +71,9 @@ impl Aggregate for Sample {
             return Ok(());
         }
         let value = &*args[0];
-        let number = value.as_f64().ok_or_else(|| Error::call(format!("requires float64 but found {}({})", value.type_name(), GoText(value))))?;
+        let number = value.as_f64().ok_or_else(|| {
+            Error::call(format!("requires float64 but found {}({})", value.type_name(), GoText(value)))
+        })?;
         self.numbers.push(number);
         Ok(())
     }

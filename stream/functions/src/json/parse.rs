@@ -473,7 +473,26 @@ mod tests {
     #[test]
     fn refuses_what_is_not_json() {
         let deep = "[".repeat(1000);
-        for text in ["", "{", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "01", "1.", "+1", "1e", "tru", "\"\\x\"", "\"a", "\"\n\"", "1e999", "{} x", "\"\\u12\"", &deep] {
+        for text in [
+            "",
+            "{",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "[1,]",
+            "[1 2]",
+            "01",
+            "1.",
+            "+1",
+            "1e",
+            "tru",
+            "\"\\x\"",
+            "\"a",
+            "\"\n\"",
+            "1e999",
+            "{} x",
+            "\"\\u12\"",
+            &deep,
+        ] {
             assert!(parse(text.as_bytes(), Numbers::Float).is_err(), "{text}");
             assert!(parse(text.as_bytes(), Numbers::WholeAsInt).is_err(), "{text}");
         }
@@ -481,7 +500,10 @@ mod tests {
 
     #[test]
     fn oddities_inside_strings_are_repaired() {
-        assert_eq!(lenient(br#"{"a":"x\qy\u12"}"#, Numbers::Float), parse(br#"{"a":"x\\qy\\u12"}"#, Numbers::Float).unwrap());
+        assert_eq!(
+            lenient(br#"{"a":"x\qy\u12"}"#, Numbers::Float),
+            parse(br#"{"a":"x\\qy\\u12"}"#, Numbers::Float).unwrap()
+        );
         assert_eq!(lenient(b"\"a\xffb\\n\"", Numbers::Float), Value::str("a\u{fffd}b\n"));
     }
 

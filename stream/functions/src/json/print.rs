@@ -141,7 +141,14 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             0x0c => b"\\f",
             b'<' | b'>' | b'&' | 0..=0x1f => {
                 out.extend_from_slice(&bytes[start..index]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                out.extend_from_slice(&[
+                    b'\\',
+                    b'u',
+                    b'0',
+                    b'0',
+                    HEX[usize::from(byte >> 4)],
+                    HEX[usize::from(byte & 15)],
+                ]);
                 start = index + 1;
                 continue;
             }
@@ -179,7 +186,10 @@ mod tests {
         for (value, expect) in cases {
             assert_eq!(Printer::default().text(&value).unwrap(), expect);
         }
-        assert_eq!(Printer::default().text(&Value::Float(f64::NAN)).unwrap_err().to_string(), "json: unsupported value: NaN");
+        assert_eq!(
+            Printer::default().text(&Value::Float(f64::NAN)).unwrap_err().to_string(),
+            "json: unsupported value: NaN"
+        );
     }
 
     #[test]

@@ -11,19 +11,25 @@ use crate::registry::{Args, Context, Function, MANY, Nulls, lookup};
 use crate::{Map, Value, ops};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::scalar("array_create", (1, MANY), &[Any], |args, _| Ok(Value::array(args.iter().map(|arg| (**arg).clone()).collect()))).nulls(Nulls::Seen),
+    Function::scalar("array_create", (1, MANY), &[Any], |args, _| {
+        Ok(Value::array(args.iter().map(|arg| (**arg).clone()).collect()))
+    })
+    .nulls(Nulls::Seen),
     Function::scalar("array_position", (2, 2), &[Any], |args, _| position(args, false)).nulls(Nulls::Seen),
     Function::scalar("array_last_position", (2, 2), &[Any], |args, _| position(args, true)).nulls(Nulls::Seen),
     Function::scalar("element_at", (2, 2), &[Any], element_at).nulls(Nulls::Empty),
-    Function::scalar("array_contains", (2, 2), &[Any], |args, _| Ok(Value::Bool(array(args, 0)?.contains(&args[1])))).nulls(Nulls::Empty),
+    Function::scalar("array_contains", (2, 2), &[Any], |args, _| Ok(Value::Bool(array(args, 0)?.contains(&args[1]))))
+        .nulls(Nulls::Empty),
     Function::scalar("array_contains_any", (2, 2), &[Any], contains_any).nulls(Nulls::Seen),
-    Function::scalar("array_remove", (2, 2), &[Any], |args, _| keep(array(args, 0)?, |item| **item != *args[1])).nulls(Nulls::Empty),
+    Function::scalar("array_remove", (2, 2), &[Any], |args, _| keep(array(args, 0)?, |item| **item != *args[1]))
+        .nulls(Nulls::Empty),
     Function::scalar("array_intersect", (2, 2), &[Any], |args, _| {
         let other = array(args, 1)?;
         distinct(array(args, 0)?.iter().filter(|item| other.contains(item)))
     })
     .nulls(Nulls::Empty),
-    Function::scalar("array_union", (2, 2), &[Any], |args, _| distinct(array(args, 0)?.iter().chain(array(args, 1)?))).nulls(Nulls::Empty),
+    Function::scalar("array_union", (2, 2), &[Any], |args, _| distinct(array(args, 0)?.iter().chain(array(args, 1)?)))
+        .nulls(Nulls::Empty),
     Function::scalar("array_except", (2, 2), &[Any], |args, _| {
         let other = array(args, 1)?;
         distinct(array(args, 0)?.iter().filter(|item| !other.contains(item)))
@@ -31,7 +37,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     .nulls(Nulls::Empty),
     Function::scalar("array_max", (1, 1), &[Any], |args, _| extreme(args, BinaryOp::Gt)).nulls(Nulls::Empty),
     Function::scalar("array_min", (1, 1), &[Any], |args, _| extreme(args, BinaryOp::Lt)).nulls(Nulls::Empty),
-    Function::scalar("repeat", (2, 2), &[Any, Int], |args, _| Ok(Value::array(vec![Value::str(&*text(args, 0)); amount(args, 1)?]))),
+    Function::scalar("repeat", (2, 2), &[Any, Int], |args, _| {
+        Ok(Value::array(vec![Value::str(&*text(args, 0)); amount(args, 1)?]))
+    }),
     Function::scalar("sequence", (2, 3), &[Int], sequence),
     Function::scalar("array_cardinality", (1, 1), &[Any], cardinality).nulls(Nulls::Seen),
     Function::scalar("cardinality", (1, 1), &[Any], cardinality).nulls(Nulls::Seen),
@@ -78,7 +86,11 @@ fn position(args: &Args<'_>, last: bool) -> Result<Value> {
         return Ok(Value::Int(-1));
     }
     let items = array(args, 0)?;
-    let found = if last { items.iter().rposition(|item| *item == *args[1]) } else { items.iter().position(|item| *item == *args[1]) };
+    let found = if last {
+        items.iter().rposition(|item| *item == *args[1])
+    } else {
+        items.iter().position(|item| *item == *args[1])
+    };
     Ok(Value::Int(found.map_or(-1, |at| at as i64)))
 }
 
@@ -120,7 +132,13 @@ fn sequence(args: &Args<'_>, _: &Context) -> Result<Value> {
     let (start, stop) = (int(args, 0)?, int(args, 1)?);
     let step = match args.get(2) {
         Some(_) => int(args, 2)?,
-        None => if start <= stop { 1 } else { -1 },
+        None => {
+            if start <= stop {
+                1
+            } else {
+                -1
+            }
+        }
     };
     if step == 0 || (stop > start && step < 0) || (stop < start && step > 0) {
         return Err(Error::call("invalid step: should not be zero and must lead from start to stop"));
@@ -147,7 +165,8 @@ fn flatten(args: &Args<'_>, _: &Context) -> Result<Value> {
 fn array_map(args: &Args<'_>, context: &Context) -> Result<Value> {
     let name = text(args, 0);
     let function = lookup(&name).ok_or_else(|| Error::call(format!("unknown built-in function: {name}")))?;
-    let mapped: Result<Vec<Value>> = array(args, 1)?.iter().map(|item| function.call(&[std::borrow::Cow::Borrowed(item)], context)).collect();
+    let mapped: Result<Vec<Value>> =
+        array(args, 1)?.iter().map(|item| function.call(&[std::borrow::Cow::Borrowed(item)], context)).collect();
     mapped.map(Value::array)
 }
 

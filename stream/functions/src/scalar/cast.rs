@@ -35,6 +35,10 @@ fn cast(args: &Args<'_>, context: &Context) -> Result<Value> {
         ("bytea", Value::Str(text)) => Value::bytes(text.as_bytes().to_vec()),
         ("datetime", value) => Value::Time(to_timestamp(value, &context.zone)?),
         ("bigint" | "float" | "boolean" | "bytea", _) => return Err(refuse()),
-        _ => return Err(Error::call("Expect one of following value for the 2nd parameter: bigint, float, string, boolean, datetime, bytea")),
+        _ => {
+            return Err(Error::call(
+                "Expect one of following value for the 2nd parameter: bigint, float, string, boolean, datetime, bytea",
+            ));
+        }
     })
 }

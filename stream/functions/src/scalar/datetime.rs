@@ -60,14 +60,20 @@ fn stamp(time: Timestamp, letters: &str, zone: &TimeZone) -> Result<Value> {
 /// The clock as text, with as many digits of the second's fraction as the argument says.
 fn current(args: &Args<'_>, context: &Context, letters: &str) -> Result<Value> {
     let digits = if args.is_empty() { 0 } else { int(args, 0)? };
-    let digits = usize::try_from(digits).ok().filter(|digits| *digits <= 6).ok_or_else(|| Error::call("fsp must be in the range 0 ~ 6"))?;
+    let digits = usize::try_from(digits)
+        .ok()
+        .filter(|digits| *digits <= 6)
+        .ok_or_else(|| Error::call("fsp must be in the range 0 ~ 6"))?;
     let fraction = if digits > 0 { format!(".{}", "S".repeat(digits)) } else { String::new() };
     stamp(timestamp_ms(context.now), &format!("{letters}{fraction}"), &context.zone)
 }
 
 fn date_calc(args: &Args<'_>, context: &Context) -> Result<Value> {
-    let nanos = go_duration(&text(args, 1)).ok_or_else(|| Error::call(format!("time: invalid duration {:?}", text(args, 1))))?;
-    let moved = to_timestamp(&args[0], &context.zone)?.checked_add(nanos.nanoseconds()).map_err(|error| Error::call(error.to_string()))?;
+    let nanos = go_duration(&text(args, 1))
+        .ok_or_else(|| Error::call(format!("time: invalid duration {:?}", text(args, 1))))?;
+    let moved = to_timestamp(&args[0], &context.zone)?
+        .checked_add(nanos.nanoseconds())
+        .map_err(|error| Error::call(error.to_string()))?;
     stamp(moved, "yyyy-MM-dd HH:mm:ss", &context.zone)
 }
 
@@ -84,6 +90,7 @@ fn convert_tz(args: &Args<'_>, context: &Context) -> Result<Value> {
     let name = text(args, 1);
     let zone = TimeZone::get(&name).map_err(|_| Error::call(format!("unknown time zone {name}")))?;
     let time = to_timestamp(&args[0], &context.zone)?;
-    let json = crate::json::Printer::new(zone).text(&Value::Time(time)).map_err(|error| Error::call(error.to_string()))?;
+    let json =
+        crate::json::Printer::new(zone).text(&Value::Time(time)).map_err(|error| Error::call(error.to_string()))?;
     Ok(Value::str(json.trim_matches('"')))
 }

@@ -23,7 +23,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("sha256", (1, 1), &[Any], |args, _| Ok(hex(&Sha256::digest(bytes(args))))),
     Function::scalar("sha384", (1, 1), &[Any], |args, _| Ok(hex(&Sha384::digest(bytes(args))))),
     Function::scalar("sha512", (1, 1), &[Any], |args, _| Ok(hex(&Sha512::digest(bytes(args))))),
-    Function::scalar("crc32", (1, 1), &[Any], |args, _| Ok(Value::str(format!("{:08x}", crc32fast::hash(&bytes(args)))))),
+    Function::scalar("crc32", (1, 1), &[Any], |args, _| {
+        Ok(Value::str(format!("{:08x}", crc32fast::hash(&bytes(args)))))
+    }),
     Function::scalar("encode", (2, 2), &[Any, Str], |args, _| {
         only_base64(args)?;
         Ok(Value::str(base64::engine::general_purpose::STANDARD.encode(bytes(args))))
@@ -49,7 +51,11 @@ fn hex(digest: &[u8]) -> Value {
 }
 
 fn only_base64(args: &Args<'_>) -> Result<()> {
-    if text(args, 1).eq_ignore_ascii_case("base64") { Ok(()) } else { Err(Error::call("Only base64 encoding is supported.")) }
+    if text(args, 1).eq_ignore_ascii_case("base64") {
+        Ok(())
+    } else {
+        Err(Error::call("Only base64 encoding is supported."))
+    }
 }
 
 fn compress(args: &Args<'_>, _: &Context) -> Result<Value> {

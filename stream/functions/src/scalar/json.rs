@@ -1,16 +1,19 @@
 //! JSON text and JSONPath.
 
 use super::text;
+use crate::Value;
 use crate::error::{Error, Result};
 use crate::json::{Numbers, Printer, parse};
 use crate::registry::Type::{Any, Str};
 use crate::registry::{Args, Context, Function, Nulls};
 use crate::scalar::json_path::Path;
-use crate::Value;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("to_json", (1, 1), &[Any], |args, context| {
-        Printer::new(context.zone.clone()).text(&args[0]).map(Value::from).map_err(|error| Error::call(error.to_string()))
+        Printer::new(context.zone.clone())
+            .text(&args[0])
+            .map(Value::from)
+            .map_err(|error| Error::call(error.to_string()))
     })
     .nulls(Nulls::Seen),
     Function::scalar("parse_json", (1, 1), &[Str], |args, _| {
@@ -23,7 +26,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("json_path_query", (2, 2), &[Any, Str], |args, _| {
         let path = Path::parse(&text(args, 1))?;
         Ok(match path.find(&source(args)?) {
-            found if path.is_definite() => found.into_iter().next().ok_or_else(|| Error::call("unknown key or index of the path"))?,
+            found if path.is_definite() => {
+                found.into_iter().next().ok_or_else(|| Error::call("unknown key or index of the path"))?
+            }
             found => Value::array(found),
         })
     }),

@@ -152,7 +152,10 @@ impl<'a> Reader<'a> {
         if self.eat("*") {
             return Some(Step::Every);
         }
-        let end = self.rest.find(|char: char| !(char.is_alphanumeric() || matches!(char, '_' | '-'))).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|char: char| !(char.is_alphanumeric() || matches!(char, '_' | '-')))
+            .unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!name.is_empty()).then(|| Step::Children(vec![Child::Name(name.to_string())]))
@@ -206,8 +209,17 @@ impl<'a> Reader<'a> {
         self.rest = self.rest.trim_start().strip_prefix('@')?;
         let path = self.steps()?;
         self.rest = self.rest.trim_start();
-        let ops = [("==", BinaryOp::Eq), ("!=", BinaryOp::Ne), ("<=", BinaryOp::Le), (">=", BinaryOp::Ge), ("<", BinaryOp::Lt), (">", BinaryOp::Gt)];
-        let Some((_, op)) = ops.into_iter().find(|(text, _)| self.eat(text)) else { return Some(Condition { path, test: None }) };
+        let ops = [
+            ("==", BinaryOp::Eq),
+            ("!=", BinaryOp::Ne),
+            ("<=", BinaryOp::Le),
+            (">=", BinaryOp::Ge),
+            ("<", BinaryOp::Lt),
+            (">", BinaryOp::Gt),
+        ];
+        let Some((_, op)) = ops.into_iter().find(|(text, _)| self.eat(text)) else {
+            return Some(Condition { path, test: None });
+        };
         self.rest = self.rest.trim_start();
         let literal = if let Some(quote) = self.rest.chars().next().filter(|char| matches!(char, '\'' | '"')) {
             let (text, rest) = self.rest[1..].split_once(quote)?;

@@ -50,7 +50,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     float!("tan", f64::tan),
     float!("tanh", f64::tanh),
     Function::scalar("hex2dec", (1, 1), &[Str], hex2dec),
-    Function::scalar("dec2hex", (1, 1), &[Int], |args, _| int(args, 0).map(|int| Value::str(format!("{}0x{:x}", if int < 0 { "-" } else { "" }, int.unsigned_abs())))),
+    Function::scalar("dec2hex", (1, 1), &[Int], |args, _| {
+        int(args, 0).map(|int| Value::str(format!("{}0x{:x}", if int < 0 { "-" } else { "" }, int.unsigned_abs())))
+    }),
     Function::scalar("trunc", (2, 2), &[Number, Int], |args, _| {
         let scale = 10f64.powi(i32::try_from(int(args, 1)?).unwrap_or(300));
         let truncated = (number(args, 0)? * scale).trunc() / scale;
@@ -94,7 +96,9 @@ fn round(args: &Args<'_>, _: &Context) -> Result<Value> {
 fn hex2dec(args: &Args<'_>, _: &Context) -> Result<Value> {
     let text = args[0].as_str().ok_or_else(|| Error::call("invalid input type: hex2dec expects string"))?;
     let digits = text.trim_start_matches("0x").trim_start_matches("0X");
-    i64::from_str_radix(digits, 16).map(Value::Int).map_err(|_| Error::call(format!("invalid hexadecimal value: {text}")))
+    i64::from_str_radix(digits, 16)
+        .map(Value::Int)
+        .map_err(|_| Error::call(format!("invalid hexadecimal value: {text}")))
 }
 
 /// `conv(n, from, to)`: text of a number in another base; a negative base means signed.

@@ -10,7 +10,10 @@ use crate::registry::{Args, Context, Function, MANY, Nulls};
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("chr", (1, 1), &[Any], chr),
     Function::scalar("isnull", (1, 1), &[Any], |args, _| Ok(Value::Bool(args[0].is_nil()))).nulls(Nulls::Seen),
-    Function::scalar("coalesce", (1, MANY), &[Any], |args, _| Ok(args.iter().find(|arg| !arg.is_nil()).map(|arg| (**arg).clone()).unwrap_or_default())).nulls(Nulls::Seen),
+    Function::scalar("coalesce", (1, MANY), &[Any], |args, _| {
+        Ok(args.iter().find(|arg| !arg.is_nil()).map(|arg| (**arg).clone()).unwrap_or_default())
+    })
+    .nulls(Nulls::Seen),
     Function::scalar("newuuid", (0, 0), &[Any], |_, _| Ok(Value::str(uuid::Uuid::new_v4().to_string()))),
     Function::scalar("rule_id", (0, 0), &[Any], |_, context| Ok(Value::Str(context.rule_id.clone()))),
     Function::scalar("rule_start", (0, 0), &[Any], |_, context| Ok(Value::Int(context.rule_start))),
@@ -38,6 +41,7 @@ fn chr(args: &Args<'_>, _: &Context) -> Result<Value> {
 /// A property of the JSON object in the environment variable `KUIPER_PROPS`.
 fn props(args: &Args<'_>, _: &Context) -> Result<Value> {
     let Ok(all) = std::env::var("KUIPER_PROPS") else { return Ok(Value::Nil) };
-    let all = parse(all.as_bytes(), Numbers::WholeAsInt).map_err(|error| Error::call(format!("KUIPER_PROPS: {error}")))?;
+    let all =
+        parse(all.as_bytes(), Numbers::WholeAsInt).map_err(|error| Error::call(format!("KUIPER_PROPS: {error}")))?;
     Ok(all.as_map().and_then(|map| map.get(&*text(args, 0))).cloned().unwrap_or_default())
 }

@@ -33,7 +33,12 @@ const MAX_MADE: i64 = 1_000_000;
 
 fn wrong(args: &Args<'_>, index: usize, expected: &str) -> Error {
     let value = &*args[index];
-    Error::call(format!("Expect {expected} type for parameter {} but found {}({})", index + 1, value.type_name(), GoText(value)))
+    Error::call(format!(
+        "Expect {expected} type for parameter {} but found {}({})",
+        index + 1,
+        value.type_name(),
+        GoText(value)
+    ))
 }
 
 /// An integer argument; a whole float is taken too, because JSON numbers are floats.

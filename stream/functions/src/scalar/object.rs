@@ -9,8 +9,12 @@ use crate::registry::{Args, Context, Function, MANY, Nulls};
 use crate::{Map, Value};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::scalar("keys", (1, 1), &[Any], |args, _| Ok(Value::array(map(args, 0)?.keys().map(|key| Value::Str(key.clone())).collect()))).nulls(Nulls::Empty),
-    Function::scalar("values", (1, 1), &[Any], |args, _| Ok(Value::array(map(args, 0)?.values().cloned().collect()))).nulls(Nulls::Empty),
+    Function::scalar("keys", (1, 1), &[Any], |args, _| {
+        Ok(Value::array(map(args, 0)?.keys().map(|key| Value::Str(key.clone())).collect()))
+    })
+    .nulls(Nulls::Empty),
+    Function::scalar("values", (1, 1), &[Any], |args, _| Ok(Value::array(map(args, 0)?.values().cloned().collect())))
+        .nulls(Nulls::Empty),
     Function::scalar("items", (1, 1), &[Any], |args, _| {
         let pair = |(key, value): (&Arc<str>, &Value)| Value::array(vec![Value::Str(key.clone()), value.clone()]);
         Ok(Value::array(map(args, 0)?.iter().map(pair).collect()))
@@ -22,7 +26,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("object_construct", (0, MANY), &[Any], construct).nulls(Nulls::Seen),
     Function::scalar("erase", (2, 2), &[Any], |args, _| select(args, false)).nulls(Nulls::Empty),
     Function::scalar("object_pick", (2, MANY), &[Any], |args, _| select(args, true)).nulls(Nulls::Empty),
-    Function::scalar("object_size", (1, 1), &[Any], |args, _| Ok(Value::Int(if args[0].is_nil() { 0 } else { map(args, 0)?.len() as i64 }))).nulls(Nulls::Seen),
+    Function::scalar("object_size", (1, 1), &[Any], |args, _| {
+        Ok(Value::Int(if args[0].is_nil() { 0 } else { map(args, 0)?.len() as i64 }))
+    })
+    .nulls(Nulls::Seen),
     Function::scalar("obj_to_kvpair_array", (1, 1), &[Any], |args, _| {
         let pair = |(key, value): (&Arc<str>, &Value)| {
             let pair: Map = [("key".into(), Value::Str(key.clone())), ("value".into(), value.clone())].into();

@@ -16,12 +16,19 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("length", (1, 1), &[Any], length).nulls(Nulls::Seen),
     Function::scalar("lower", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).to_lowercase()))),
     Function::scalar("upper", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).to_uppercase()))),
-    Function::scalar("lpad", (2, 2), &[Str, Int], |args, _| Ok(Value::str(" ".repeat(amount(args, 1)?) + &text(args, 0)))),
-    Function::scalar("rpad", (2, 2), &[Str, Int], |args, _| Ok(Value::str(text(args, 0).into_owned() + &" ".repeat(amount(args, 1)?)))),
+    Function::scalar("lpad", (2, 2), &[Str, Int], |args, _| {
+        Ok(Value::str(" ".repeat(amount(args, 1)?) + &text(args, 0)))
+    }),
+    Function::scalar("rpad", (2, 2), &[Str, Int], |args, _| {
+        Ok(Value::str(text(args, 0).into_owned() + &" ".repeat(amount(args, 1)?)))
+    }),
     Function::scalar("ltrim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim_start()))),
     Function::scalar("rtrim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim_end()))),
     Function::scalar("trim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim()))),
-    Function::scalar("numbytes", (1, 1), &[Str], |args, _| Ok(Value::Int(if args[0].is_nil() { 0 } else { text(args, 0).len() as i64 }))).nulls(Nulls::Seen),
+    Function::scalar("numbytes", (1, 1), &[Str], |args, _| {
+        Ok(Value::Int(if args[0].is_nil() { 0 } else { text(args, 0).len() as i64 }))
+    })
+    .nulls(Nulls::Seen),
     Function::scalar("regexp_matches", (2, 2), &[Str], regexp_matches).nulls(Nulls::Seen),
     Function::scalar("regexp_replace", (3, 3), &[Str], |args, _| {
         Ok(Value::str(pattern(&text(args, 1))?.replace_all(&text(args, 0), &*text(args, 2))))
@@ -29,7 +36,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("regexp_substr", (2, 2), &[Str], |args, _| {
         Ok(Value::str(pattern(&text(args, 1))?.find(&text(args, 0)).map_or("", |found| found.as_str())))
     }),
-    Function::scalar("reverse", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).chars().rev().collect::<String>()))),
+    Function::scalar("reverse", (1, 1), &[Str], |args, _| {
+        Ok(Value::str(text(args, 0).chars().rev().collect::<String>()))
+    }),
     Function::scalar("substring", (2, 3), &[Str, Int], substring),
     Function::scalar("split_value", (3, 3), &[Str, Str, Int], split_value),
     Function::scalar("format", (2, 3), &[Number, Int, Str], format),
@@ -119,9 +128,14 @@ fn substring(args: &Args<'_>, _: &Context) -> Result<Value> {
 fn split_value(args: &Args<'_>, _: &Context) -> Result<Value> {
     let (source, separator, index) = (text(args, 0), text(args, 1), int(args, 2)?);
     // Go splits by an empty separator into characters.
-    let parts: Vec<String> = if separator.is_empty() { source.chars().map(String::from).collect() } else { source.split(&*separator).map(String::from).collect() };
+    let parts: Vec<String> = if separator.is_empty() {
+        source.chars().map(String::from).collect()
+    } else {
+        source.split(&*separator).map(String::from).collect()
+    };
     let part = usize::try_from(index).ok().and_then(|index| parts.get(index));
-    part.map(|part| Value::str(part.as_str())).ok_or_else(|| Error::call(format!("{index} out of index array (size = {})", parts.len())))
+    part.map(|part| Value::str(part.as_str()))
+        .ok_or_else(|| Error::call(format!("{index} out of index array (size = {})", parts.len())))
 }
 
 /// `format(x, decimals[, locale])`: with a locale the digits are grouped.

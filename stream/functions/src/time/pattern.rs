@@ -8,7 +8,20 @@ use jiff::{Timestamp, Zoned};
 
 use crate::error::{Error, Result};
 
-const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// English name of a month, 1 to 12.
@@ -55,7 +68,9 @@ fn pieces(format: &str) -> Result<Vec<Piece>> {
                 }
                 pieces.push(Piece::Field(char, count));
             }
-            _ if char.is_ascii_alphabetic() => return Err(Error::call(format!("invalid format {format}: unknown letter {char}"))),
+            _ if char.is_ascii_alphabetic() => {
+                return Err(Error::call(format!("invalid format {format}: unknown letter {char}")));
+            }
             _ => push(&mut pieces, char),
         }
     }
@@ -178,7 +193,9 @@ impl Parts {
                 rest = after;
             }
             ('M', 3..) => {
-                let name = |name: &str| text.get(..if count == 3 { 3 } else { name.len() }).is_some_and(|head| name.starts_with(head));
+                let name = |name: &str| {
+                    text.get(..if count == 3 { 3 } else { name.len() }).is_some_and(|head| name.starts_with(head))
+                };
                 let index = MONTHS.iter().position(|month| name(month))?;
                 self.month = i8::try_from(index + 1).ok()?;
                 rest = &text[if count == 3 { 3 } else { MONTHS[index].len() }..];
@@ -262,7 +279,14 @@ mod tests {
         ] {
             assert_eq!(parse_with(text, letters, &TimeZone::UTC).unwrap(), expect.parse().unwrap(), "{text}");
         }
-        for (text, letters) in [("2024-03", "yyyy-MM-dd"), ("x", "yyyy"), ("2024-03-05x", "yyyy-MM-dd"), ("é", "MMM"), ("ü", "a"), ("é", "G")] {
+        for (text, letters) in [
+            ("2024-03", "yyyy-MM-dd"),
+            ("x", "yyyy"),
+            ("2024-03-05x", "yyyy-MM-dd"),
+            ("é", "MMM"),
+            ("ü", "a"),
+            ("é", "G"),
+        ] {
             assert!(parse_with(text, letters, &TimeZone::UTC).is_err(), "{text}");
         }
     }

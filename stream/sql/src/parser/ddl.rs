@@ -9,7 +9,11 @@ impl Parser<'_> {
     pub(super) fn create(&mut self) -> Result<Statement> {
         self.at += 1;
         let (kind, name) = self.stream_name()?;
-        let fields = if self.eat("(") { self.list(Parser::declared)? } else { return self.expected("lparen after stream name") };
+        let fields = if self.eat("(") {
+            self.list(Parser::declared)?
+        } else {
+            return self.expected("lparen after stream name");
+        };
         if !self.word("WITH") {
             return self.expected("WITH");
         }
@@ -64,7 +68,9 @@ impl Parser<'_> {
     fn data_type(&mut self) -> Result<DataType> {
         let found = self.found();
         let Kind::Ident(word, _) = self.peek() else {
-            return self.expected("valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)");
+            return self.expected(
+                "valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)",
+            );
         };
         let word = word.to_ascii_uppercase();
         self.at += 1;
@@ -86,7 +92,8 @@ impl Parser<'_> {
                 DataType::Struct(self.list(Parser::declared)?)
             }
             _ => {
-                let expected = "valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)";
+                let expected =
+                    "valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)";
                 return Err(SqlError::Expected { found, expected });
             }
         })
@@ -145,14 +152,20 @@ fn set_typed(options: &mut StreamOptions, key: &str, value: &str) -> Result<()> 
         "SHARED" => options.shared = truth()?,
         "TEMP" => options.temp = truth()?,
         "RETAIN_SIZE" => {
-            let size = value.parse().map_err(|_| SqlError::Clause(format!("found {value:?}, expect number value in RETAIN_SIZE option.")))?;
+            let size = value.parse().map_err(|_| {
+                SqlError::Clause(format!("found {value:?}, expect number value in RETAIN_SIZE option."))
+            })?;
             options.retain_size = Some(size);
         }
         "KIND" => {
             options.kind = Some(match value.to_ascii_lowercase().as_str() {
                 "scan" => TableKind::Scan,
                 "lookup" => TableKind::Lookup,
-                _ => return Err(SqlError::Clause(format!("found {value:?}, expect \"scan\" or \"lookup\" in KIND option."))),
+                _ => {
+                    return Err(SqlError::Clause(format!(
+                        "found {value:?}, expect \"scan\" or \"lookup\" in KIND option."
+                    )));
+                }
             });
         }
         _ => {

@@ -72,7 +72,11 @@ impl Parser<'_> {
         let negated = self.keyword(Keyword::Not);
         let operand = Box::new(left);
         if self.keyword(Keyword::In) {
-            let set = if self.eat("(") { SetOperand::List(self.list(Parser::expr)?) } else { SetOperand::Expr(Box::new(self.binary(COMPARISON + 1)?)) };
+            let set = if self.eat("(") {
+                SetOperand::List(self.list(Parser::expr)?)
+            } else {
+                SetOperand::Expr(Box::new(self.binary(COMPARISON + 1)?))
+            };
             return Ok(Expr::In { operand, set, negated });
         }
         if self.keyword(Keyword::Between) {

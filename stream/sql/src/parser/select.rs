@@ -79,7 +79,9 @@ impl Parser<'_> {
 
     /// A stream's name, which may look like a topic: its parts then touch each other.
     fn source_name(&mut self) -> Result<String> {
-        let part = |kind: &Kind| matches!(kind, Kind::Ident(_, false) | Kind::Keyword(_) | Kind::Int(_) | Kind::Mark("/" | "#" | "+" | "-"));
+        let part = |kind: &Kind| {
+            matches!(kind, Kind::Ident(_, false) | Kind::Keyword(_) | Kind::Int(_) | Kind::Mark("/" | "#" | "+" | "-"))
+        };
         let first = &self.tokens[self.at.min(self.tokens.len() - 1)];
         if let Kind::Ident(name, true) = &first.kind {
             let name = name.clone();
@@ -130,7 +132,9 @@ impl Parser<'_> {
         self.expect_keyword(Keyword::By, "BY statement")?;
         loop {
             match self.window()? {
-                Some(_) if window.is_some() => return Err(SqlError::Clause("found more than one window in GROUP BY, only one is allowed.".into())),
+                Some(_) if window.is_some() => {
+                    return Err(SqlError::Clause("found more than one window in GROUP BY, only one is allowed.".into()));
+                }
                 Some(found) => window = Some(found),
                 None => group_by.push(self.expr()?),
             }

@@ -51,7 +51,9 @@ fn access() {
 fn selects() {
     same("SELECT * FROM demo");
     same("SELECT * EXCEPT(a, b) REPLACE(a + 1 AS c), d AS e INVISIBLE FROM demo AS x WHERE a > 1");
-    same("SELECT count(*) FILTER(WHERE a > 1) AS n FROM demo GROUP BY a, TUMBLINGWINDOW(ss, 10) HAVING n > 1 ORDER BY a DESC, b LIMIT 3");
+    same(
+        "SELECT count(*) FILTER(WHERE a > 1) AS n FROM demo GROUP BY a, TUMBLINGWINDOW(ss, 10) HAVING n > 1 ORDER BY a DESC, b LIMIT 3",
+    );
     same("SELECT lag(a, 1) OVER(PARTITION BY b, c WHEN d > 1) FROM demo");
     same("SELECT row_number() OVER(PARTITION BY a ORDER BY b DESC) FROM demo GROUP BY COUNTWINDOW(3, 1)");
     same("SELECT CASE a WHEN 1 THEN \"x\" ELSE \"y\" END, CASE WHEN a > 1 THEN 1 END FROM demo");
@@ -66,14 +68,25 @@ fn selects() {
 #[test]
 fn definitions() {
     same("CREATE STREAM demo () WITH (DATASOURCE=\"topic\", TYPE=\"mqtt\", FORMAT=\"json\", SHARED=\"true\")");
-    same("CREATE TABLE t (a BIGINT, b ARRAY(STRUCT(c STRING, d FLOAT DEFAULT 1.5))) WITH (DATASOURCE=\"x\", KEY=\"a\", RETAIN_SIZE=\"3\", KIND=\"lookup\")");
-    check("create stream s (id string) with (datasource = 'a' strict_validation=TRUE,)", "CREATE STREAM s (id STRING) WITH (DATASOURCE=\"a\", STRICT_VALIDATION=\"true\")");
+    same(
+        "CREATE TABLE t (a BIGINT, b ARRAY(STRUCT(c STRING, d FLOAT DEFAULT 1.5))) WITH (DATASOURCE=\"x\", KEY=\"a\", RETAIN_SIZE=\"3\", KIND=\"lookup\")",
+    );
+    check(
+        "create stream s (id string) with (datasource = 'a' strict_validation=TRUE,)",
+        "CREATE STREAM s (id STRING) WITH (DATASOURCE=\"a\", STRICT_VALIDATION=\"true\")",
+    );
     for text in ["SHOW STREAMS", "SHOW TABLES", "DESCRIBE STREAM a", "EXPLAIN TABLE b", "DROP STREAM `a-b`"] {
         same(text);
     }
-    check("create stream s (a int) with ()", "found \"int\", expected valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT).");
+    check(
+        "create stream s (a int) with ()",
+        "found \"int\", expected valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT).",
+    );
     check("create stream s () with (format=\"binary\", kind=\"scan\")", "'kind' property is only supported for table.");
-    check("create stream s (a bigint) with (format=\"binary\")", "'binary' format stream s can have only 'bytea' type field");
+    check(
+        "create stream s (a bigint) with (format=\"binary\")",
+        "'binary' format stream s can have only 'bytea' type field",
+    );
 }
 
 #[test]
@@ -89,8 +102,14 @@ fn refusals() {
     check("SELECT a FROM s JOIN t ON a", "found \"JOIN\", expected INNER, LEFT, RIGHT, FULL or CROSS before JOIN.");
     check("SELECT a FROM s CROSS JOIN t ON a", "On expression is not required for cross join type.");
     check("SELECT a FROM s GROUP BY TUMBLINGWINDOW(10)", "The arguments for tumblingwindow should be 2.");
-    check("SELECT a FROM s GROUP BY TUMBLINGWINDOW(10, ss)", "The 1st argument for tumblingwindow is expecting timer literal expression. One value of [dd|hh|mi|ss|ms].");
-    check("SELECT a FROM s GROUP BY COUNTWINDOW(3, 5)", "The second parameter value 5 should be less than the first parameter 3.");
+    check(
+        "SELECT a FROM s GROUP BY TUMBLINGWINDOW(10, ss)",
+        "The 1st argument for tumblingwindow is expecting timer literal expression. One value of [dd|hh|mi|ss|ms].",
+    );
+    check(
+        "SELECT a FROM s GROUP BY COUNTWINDOW(3, 5)",
+        "The second parameter value 5 should be less than the first parameter 3.",
+    );
     check("SELECT a FROM s GROUP BY TUMBLINGWINDOW(ss, 0)", "The 1 argument for tumblingwindow is out of range: 0.");
     check("SELECT a FROM s; SELECT b FROM s", "found \"SELECT\", expected EOF.");
     check("SELECT 99999999999999999999 FROM s", "found \"99999999999999999999\", invalid integer value.");
@@ -107,7 +126,14 @@ fn several_statements() {
 
 #[test]
 fn nesting_is_limited() {
-    for text in ["(".repeat(5000), "a[".repeat(5000), "f(".repeat(5000), "CASE ".repeat(5000), "a + ".repeat(5000), "a -> ".repeat(5000)] {
+    for text in [
+        "(".repeat(5000),
+        "a[".repeat(5000),
+        "f(".repeat(5000),
+        "CASE ".repeat(5000),
+        "a + ".repeat(5000),
+        "a -> ".repeat(5000),
+    ] {
         assert!(parse(&format!("SELECT {text}")).is_err());
     }
     let long = vec!["a"; 400].join(" + ");
@@ -130,14 +156,35 @@ fn expression() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(5, 40, 4, |inner| {
         let op = prop_oneof![
-            Just("OR"), Just("AND"), Just("="), Just("!="), Just("<"), Just("<="), Just(">"), Just(">="), Just("+"), Just("-"),
-            Just("|"), Just("^"), Just("*"), Just("/"), Just("%"), Just("&"), Just("LIKE"), Just("NOT LIKE"), Just("IN")
+            Just("OR"),
+            Just("AND"),
+            Just("="),
+            Just("!="),
+            Just("<"),
+            Just("<="),
+            Just(">"),
+            Just(">="),
+            Just("+"),
+            Just("-"),
+            Just("|"),
+            Just("^"),
+            Just("*"),
+            Just("/"),
+            Just("%"),
+            Just("&"),
+            Just("LIKE"),
+            Just("NOT LIKE")
         ];
         let pair = (inner.clone(), inner.clone());
         prop_oneof![
-            (inner.clone(), op, inner.clone(), any::<bool>()).prop_map(|(a, op, b, wrap)| if wrap { format!("({a} {op} {b})") } else { format!("({a}) {op} ({b})") }),
+            (inner.clone(), op, inner.clone(), any::<bool>()).prop_map(|(a, op, b, wrap)| if wrap {
+                format!("({a} {op} {b})")
+            } else {
+                format!("({a}) {op} ({b})")
+            }),
             pair.clone().prop_map(|(a, b)| format!("f({a}, {b}) FILTER(WHERE {a})")),
             pair.clone().prop_map(|(a, b)| format!("({a})[({b})]")),
+            pair.clone().prop_map(|(a, b)| format!("({a}) IN ({b})")),
             pair.clone().prop_map(|(a, b)| format!("({a})[({b}):]")),
             pair.clone().prop_map(|(a, b)| format!("({a}) NOT BETWEEN ({b}) AND ({b})")),
             pair.clone().prop_map(|(a, b)| format!("({a}) NOT IN ({b}, {a})")),
@@ -149,10 +196,75 @@ fn expression() -> impl Strategy<Value = String> {
 }
 
 const WORDS: &[&str] = &[
-    "SELECT", "FROM", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "AS", "a", "b", "s", "`x y`", "1", "-2", "1.5", "\"t\"", "(", ")", ",", "*",
-    "+", "-", "=", "->", ".", "[", "]", ":", ";", "CASE", "WHEN", "THEN", "ELSE", "END", "IN", "NOT", "BETWEEN", "AND", "OR", "LIKE", "OVER",
-    "PARTITION", "FILTER", "EXCEPT", "REPLACE", "INVISIBLE", "TUMBLINGWINDOW", "COUNTWINDOW", "STATEWINDOW", "SLIDINGWINDOW", "ss", "TRUE",
-    "INNER", "JOIN", "ON", "CROSS", "CREATE", "STREAM", "TABLE", "WITH", "DATASOURCE", "BIGINT", "STRUCT", "ARRAY", "SHOW", "STREAMS", "DROP", "f",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "BY",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "AS",
+    "a",
+    "b",
+    "s",
+    "`x y`",
+    "1",
+    "-2",
+    "1.5",
+    "\"t\"",
+    "(",
+    ")",
+    ",",
+    "*",
+    "+",
+    "-",
+    "=",
+    "->",
+    ".",
+    "[",
+    "]",
+    ":",
+    ";",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "IN",
+    "NOT",
+    "BETWEEN",
+    "AND",
+    "OR",
+    "LIKE",
+    "OVER",
+    "PARTITION",
+    "FILTER",
+    "EXCEPT",
+    "REPLACE",
+    "INVISIBLE",
+    "TUMBLINGWINDOW",
+    "COUNTWINDOW",
+    "STATEWINDOW",
+    "SLIDINGWINDOW",
+    "ss",
+    "TRUE",
+    "INNER",
+    "JOIN",
+    "ON",
+    "CROSS",
+    "CREATE",
+    "STREAM",
+    "TABLE",
+    "WITH",
+    "DATASOURCE",
+    "BIGINT",
+    "STRUCT",
+    "ARRAY",
+    "SHOW",
+    "STREAMS",
+    "DROP",
+    "f",
 ];
 
 fn round_trip(text: &str) -> std::result::Result<(), TestCaseError> {

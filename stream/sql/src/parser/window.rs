@@ -19,7 +19,9 @@ impl Parser<'_> {
         if !name.ends_with("window") || *self.peek_at(1) != Kind::Mark("(") {
             return Ok(None);
         }
-        if !["tumblingwindow", "hoppingwindow", "slidingwindow", "sessionwindow", "countwindow", "statewindow"].contains(&&*name) {
+        if !["tumblingwindow", "hoppingwindow", "slidingwindow", "sessionwindow", "countwindow", "statewindow"]
+            .contains(&&*name)
+        {
             return Ok(None);
         }
         self.at += 2;
@@ -77,13 +79,17 @@ fn kind(name: &str, args: Vec<Argument>) -> Result<WindowKind> {
         return Err(SqlError::Clause(format!("The arguments for {name} should be {}.", counts[0])));
     }
     let Argument::Unit(unit) = args[0] else {
-        let text = format!("The 1st argument for {name} is expecting timer literal expression. One value of [dd|hh|mi|ss|ms].");
+        let text = format!(
+            "The 1st argument for {name} is expecting timer literal expression. One value of [dd|hh|mi|ss|ms]."
+        );
         return Err(SqlError::Clause(text));
     };
     let mut lengths = [0; 2];
     for (index, arg) in args.iter().enumerate().skip(1) {
         let Argument::Expr(Expr::Int(length)) = arg else {
-            return Err(SqlError::Clause(format!("The {index} argument for {name} is expecting interger literal expression.")));
+            return Err(SqlError::Clause(format!(
+                "The {index} argument for {name} is expecting interger literal expression."
+            )));
         };
         // A delay may be zero, a length may not; all must stay within what milliseconds can count.
         let smallest = i64::from(!(name == "slidingwindow" && index == 2));
@@ -111,20 +117,27 @@ fn count(args: Vec<Argument>) -> Result<WindowKind> {
         .collect();
     match numbers.as_deref() {
         Some([length]) if *length > 0 => Ok(WindowKind::Count(*length, None)),
-        Some([length, interval]) if *length > 0 && (1..=*length).contains(interval) => Ok(WindowKind::Count(*length, Some(*interval))),
+        Some([length, interval]) if *length > 0 && (1..=*length).contains(interval) => {
+            Ok(WindowKind::Count(*length, Some(*interval)))
+        }
         Some([length, interval]) if interval > length => {
-            let text = format!("The second parameter value {interval} should be less than the first parameter {length}.");
+            let text =
+                format!("The second parameter value {interval} should be less than the first parameter {length}.");
             Err(SqlError::Clause(text))
         }
         Some([length, ..]) => Err(SqlError::Clause(format!("Invalid parameter value {length} for countwindow."))),
-        _ => Err(SqlError::Clause("Invalid parameter count or type for countwindow, integer literals are expected.".into())),
+        _ => Err(SqlError::Clause(
+            "Invalid parameter count or type for countwindow, integer literals are expected.".into(),
+        )),
     }
 }
 
 fn state(args: Vec<Argument>) -> Result<WindowKind> {
     let mut exprs = args.into_iter().map(|arg| match arg {
         Argument::Expr(expr) => Ok(Box::new(expr)),
-        Argument::Unit(_) => Err(SqlError::Clause("Invalid parameter for statewindow, a condition is expected.".into())),
+        Argument::Unit(_) => {
+            Err(SqlError::Clause("Invalid parameter for statewindow, a condition is expected.".into()))
+        }
     });
     match (exprs.next().transpose()?, exprs.next().transpose()?, exprs.next()) {
         (Some(begin), emit, None) => Ok(WindowKind::State(begin, emit)),
