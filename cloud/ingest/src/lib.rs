@@ -12,7 +12,10 @@
 //! it sent in its former life. Within an epoch the counter has no gaps, except where the node's outbox had to drop
 //! readings (it is bounded). The node then sends one record of stream [`GAP`], numbered as the last dropped reading, with
 //! the number of the first dropped one as payload (8 bytes, little-endian). So for each epoch: highest contiguous
-//! counter + 1 = stored + lost.
+//! counter + 1 = stored + lost + readings that came before under another number.
+//!
+//! The last are readings with an identity: a device sends again what it got no acknowledgement for, the node numbers it
+//! anew, and it is stored once all the same.
 
 mod batch;
 mod error;

@@ -14,7 +14,8 @@ pub struct Reader {
     path: PathBuf,
 }
 
-/// One life of a node's outbox: `through + 1 = stored + lost`, unless readings wait beyond a hole.
+/// One life of a node's outbox: `through + 1 = stored + lost`, unless readings wait beyond a hole or came again under
+/// other numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceTotals {
     /// Node name.

@@ -85,7 +85,7 @@ impl Agent {
     /// Starts every part under `tasks`, each from what is on disk, and the link last. Returns when all of them work; the
     /// cloud is not waited for.
     pub async fn start(options: Options, tasks: &Tasks) -> Result<Handle, Error> {
-        let Options { data_dir, node, link, outbox, broker, twin, modbus, pods, local_api } = options;
+        let Options { data_dir, mut node, link, outbox, broker, twin, modbus, pods, local_api } = options;
         std::fs::create_dir_all(&data_dir).map_err(|error| Error::io("data folder", &data_dir, &error))?;
         let replica = Replica::open(&data_dir.join("replica.db")).await?;
         let outbox = Outbox::open(outbox, tasks)?;
@@ -98,14 +98,16 @@ impl Agent {
         tasks.spawn_until_cancelled("devices", devices::follow(replica.clone(), twin.clone(), revision));
 
         let readiness = watch::Sender::new(Readiness::default());
-        let keeper = Arc::new(NodeKeeper::new(node.clone(), replica.clone(), readiness.subscribe()));
-        keeper.prepare().await?;
+        // Pods ask for their node before they start.
+        NodeKeeper::new(node.clone(), replica.clone(), readiness.subscribe()).prepare().await?;
         let link = Link::new(link);
         let node_api = pods_api(&node.name, &replica, &link, tasks);
         let pods = match pods {
             Some(options) => {
                 let started = pods::Pods::start(options, node_api.clone(), tasks).await;
-                Some(started.map_err(|error| part("pods", &error))?)
+                let pods = started.map_err(|error| part("pods", &error))?;
+                node.runtime_version = pods.runtime().await.map_err(|error| part("pods", &error))?.version;
+                Some(pods)
             }
             None => None,
         };
@@ -113,6 +115,7 @@ impl Agent {
             Some(address) => Some(api::start(address, &replica, twin.clone(), pods.clone(), tasks).await?),
             None => None,
         };
+        let keeper = Arc::new(NodeKeeper::new(node.clone(), replica.clone(), readiness.subscribe()));
         let work: Vec<Arc<dyn SessionWork>> = vec![keeper, Arc::new(TwinReports::new(uplink))];
         let served = Served {
             replica: replica.clone(),

@@ -73,8 +73,10 @@ pub enum Error {
     /// The join token is of no use.
     #[error(transparent)]
     Token(#[from] edgeward_pki::TokenError),
-    /// The node has no certificate and no token to get one.
-    #[error("this node has not joined yet and has no join token; create one with `edgeward token create` and give it")]
+    /// The node has no valid certificate and no token to get one.
+    #[error(
+        "this node has no valid certificate and no join token to get one; create a token with `edgeward token create` and give it"
+    )]
     NoToken,
     /// Certificate or key cannot be used.
     #[error("credentials: {0}")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgeward_agent::link::{LinkState, Options, join};
 use edgeward_pki::Authority;
 
-use crate::lab::{Cloud, Node};
+use crate::lab::{Cloud, Node, eventually};
 
 fn options(cloud: &Cloud, node: &str, folder: &std::path::Path, token: Option<String>) -> Options {
     let mut options = cloud.agent_options(node, folder).link;
@@ -23,7 +23,7 @@ async fn refusals_say_what_is_wrong_and_leave_no_certificate() {
     let foreign_token = foreign.create_token(Duration::from_secs(60));
     let (_, foreign_bearer) = foreign_token.split_once('.').unwrap();
     let cases = [
-        (None, "has no join token"),
+        (None, "no join token to get one"),
         (Some(String::new()), "is empty"),
         (Some("nonsense".to_owned()), "malformed"),
         (Some(format!("{hash}.a.b.c")), "malformed"),
@@ -106,5 +106,41 @@ async fn a_node_that_was_made_beforehand_is_adopted() {
     let local = node.when("/api/v1/nodes/edge-1", |_, node| node["metadata"]["labels"]["line"] == "4").await;
     assert_eq!(local["metadata"]["labels"]["site"], "north");
     node.stop().await;
+    cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_in_the_running_process() {
+    // So short a life (certificates begin five minutes ago) that the moment to renew is past at once.
+    let short = edgeward_hub::Options { node_certificate_lifetime: Duration::from_secs(340), ..Default::default() };
+    let cloud = Cloud::start_with(short).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = cloud.agent_options("edge-1", folder.path());
+    // Long enough to be seen.
+    options.link.retry = (Duration::from_secs(1), Duration::from_secs(1));
+    let node = Node::start(options).await;
+    node.online().await;
+    let certificate = || std::fs::read(folder.path().join("pki/node.crt")).unwrap();
+    let first = certificate();
+    eventually("another certificate", async || (certificate() != first).then_some(())).await;
+    node.link(|state| *state == LinkState::Offline("certificate renewed".to_owned())).await;
+    node.online().await;
+    assert_eq!(cloud.hub.sessions().len(), 1);
+    node.stop().await;
+    cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_off_for_too_long_joins_again_with_its_key() {
+    let expired = edgeward_hub::Options { node_certificate_lifetime: Duration::from_secs(1), ..Default::default() };
+    let cloud = Cloud::start_with(expired).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = Some(cloud.token());
+    let first = join(&options(&cloud, "edge-1", folder.path(), token.clone())).await.unwrap();
+    let error = join(&options(&cloud, "edge-1", folder.path(), None)).await.unwrap_err().to_string();
+    assert!(error.contains("no valid certificate"), "{error}");
+    let second = join(&options(&cloud, "edge-1", folder.path(), token)).await.unwrap();
+    assert_ne!(first.identity.chain, second.identity.chain);
+    assert_eq!(first.identity.key, second.identity.key);
     cloud.stop().await;
 }

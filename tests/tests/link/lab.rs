@@ -81,6 +81,10 @@ impl TelemetrySink for Reports {
 
 impl Cloud {
     pub(crate) async fn start() -> Self {
+        Self::start_with(edgeward_hub::Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: edgeward_hub::Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tasks = Tasks::root("cloud");
         let store = Arc::new(SqliteStore::in_memory().unwrap());
@@ -92,7 +96,7 @@ impl Cloud {
         let reports = Arc::new(Reports { devices: Mutex::default(), ingest: ingest.clone() });
         let handlers = Handlers { devices: reports.clone(), telemetry: reports.clone() };
         let loopback = (Ipv4Addr::LOCALHOST, 0).into();
-        let options = edgeward_hub::Options { enroll_listen: loopback, link_listen: loopback, ..Default::default() };
+        let options = edgeward_hub::Options { enroll_listen: loopback, link_listen: loopback, ..options };
         let hub = Service::start(options, &tasks, client.clone(), authority.clone(), handlers).await.unwrap();
         let wire = Wire::start(hub.link_address(), &tasks).await;
         Self { client, authority, hub, ingest, reports, tasks, wire, _folder: folder }
@@ -190,7 +194,8 @@ impl Node {
     pub(crate) async fn link(&self, wanted: impl FnMut(&LinkState) -> bool) -> LinkState {
         let mut state = self.handle.link_state();
         let found = tokio::time::timeout(PATIENCE, state.wait_for(wanted)).await;
-        found.expect("the link does not get there").unwrap().clone()
+        let found = found.map(|found| found.unwrap().clone());
+        found.unwrap_or_else(|_| panic!("the link stays {:?}", self.handle.link_state().borrow()))
     }
 
     pub(crate) async fn online(&self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edgeward_pki::{Identity, JoinToken, NodeRequest, Peer, tls};
-use edgeward_service::{Backoff, Counter};
+use edgeward_service::{Backoff, Counter, clock};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -38,21 +38,33 @@ impl Files {
         Self { ca: file("ca.der"), certificate: file("node.crt"), key: file("node.key") }
     }
 
-    /// Complete credentials of this very node, if there are any.
+    /// The certificate and key, if they are of this very node: one that was renamed joins again under its new name.
+    fn identity(&self, node: &str) -> Result<Option<Identity>, Error> {
+        if !self.certificate.exists() {
+            return Ok(None);
+        }
+        let Some(identity) = Identity::load(&self.certificate, &self.key).map_err(broken)? else { return Ok(None) };
+        let peer = Peer::from_certificate(identity.certificate().map_err(broken)?).map_err(broken)?;
+        Ok(Some(identity).filter(|_| peer.node_name() == Some(node)))
+    }
+
+    /// Complete credentials that are still valid, if there are any. A node that was off for longer than its certificate
+    /// lived needs a token again.
     fn load(&self, node: &str) -> Result<Option<Credentials>, Error> {
-        if !self.ca.exists() || !self.certificate.exists() {
+        let Some(identity) = self.identity(node)?.filter(|_| self.ca.exists()) else { return Ok(None) };
+        let ends = edgeward_pki::expires_ms(identity.certificate().map_err(broken)?).map_err(broken)?;
+        if ends <= clock::now_ms() {
+            tracing::warn!(node, "node certificate has expired; the node joins again");
             return Ok(None);
         }
         let ca = std::fs::read(&self.ca).map_err(|error| Error::io("CA certificate", &self.ca, &error))?;
-        let Some(identity) = Identity::load(&self.certificate, &self.key).map_err(broken)? else { return Ok(None) };
-        let peer = Peer::from_certificate(identity.certificate().map_err(broken)?).map_err(broken)?;
-        // A node that was renamed joins again under its new name.
-        Ok((peer.node_name() == Some(node)).then_some(Credentials { ca, identity }))
+        Ok(Some(Credentials { ca, identity }))
     }
 
-    /// The request to send: with the key of an interrupted join, since the cloud remembers the first key of a name.
+    /// The request to send: with the key of an interrupted join or of an expired certificate, since the cloud remembers
+    /// the first key of a name.
     fn request(&self, node: &str) -> Result<NodeRequest, Error> {
-        if self.key.exists() && !self.certificate.exists() {
+        if self.key.exists() && (!self.certificate.exists() || self.identity(node)?.is_some()) {
             let key = PrivateKeyDer::from_pem_file(&self.key)
                 .map_err(|_| Error::Credentials(format!("{} holds no private key; remove it", self.key.display())))?;
             return NodeRequest::renew(node, &key).map_err(broken);

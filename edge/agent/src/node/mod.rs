@@ -40,7 +40,7 @@ pub struct Options {
     pub server: String,
     /// Most pods; 0 when the node runs none, which keeps the scheduler away.
     pub max_pods: usize,
-    /// Container runtime and version, such as `containerd://1.6.20`; empty when there is none.
+    /// Container runtime and version, such as `containerd://1.6.20`; empty when there is none. The agent fills it in.
     pub runtime_version: String,
     /// File system whose size is reported as `ephemeral-storage`.
     pub data_dir: PathBuf,
