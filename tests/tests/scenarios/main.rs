@@ -1,0 +1,3 @@
+//! Black-box scenarios: one file for each promise, against the real program.
+
+mod join;
