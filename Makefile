@@ -30,7 +30,7 @@ demo: setup build
 
 # The scenarios drive the real program, so it is built first.
 test: setup-tests
-	$(CARGO) build --locked -p edgeward
+	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
 
 lint:

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::{Api, Kubectl, PATIENCE, Process, Site, eventually};
+use crate::{Api, Cable, Kubectl, PATIENCE, Process, Site, eventually};
 
 /// A server with its data folder; the process comes and goes.
 pub struct Cloud {
     site: Arc<Site>,
     address: Ipv4Addr,
+    hub: Ipv4Addr,
     flags: Vec<String>,
     process: Option<Process>,
 }
@@ -27,7 +28,12 @@ impl Cloud {
     /// A server with flags of its own.
     pub fn with(site: &Arc<Site>, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self { site: site.clone(), address: site.address(1), flags, process: None }
+        Self { site: site.clone(), address: site.address(1), hub: site.address(1), flags, process: None }
+    }
+
+    /// The usual server, for the node at the end of a cable.
+    pub fn behind(site: &Arc<Site>, cable: &Cable) -> Self {
+        Self { hub: cable.cloud, ..Self::new(site) }
     }
 
     /// The usual server, running and ready.
@@ -57,7 +63,7 @@ impl Cloud {
     pub fn launch(&mut self) -> anyhow::Result<()> {
         let mut command = self.site.command();
         command.arg("server").arg("--data-dir").arg(self.dir());
-        command.arg(format!("--bind-address={}", self.address)).arg(format!("--hub-address={}", self.address));
+        command.arg(format!("--bind-address={}", self.address)).arg(format!("--hub-address={}", self.hub));
         // The wire that scenarios put before the server answers on the site's second address.
         command.arg(format!("--tls-san={}", self.site.address(2)));
         command.args(&self.flags);

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod cloud;
 pub mod http;
+pub mod images;
 pub mod kubectl;
 pub mod machine;
 pub mod mqtt;

@@ -80,3 +80,29 @@ pub fn remove_leftovers(folder: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Removes the empty cgroups of a node that was killed, in every hierarchy.
+pub fn remove_cgroups(node: &str) {
+    for folder in cgroups(node) {
+        // Innermost first; one that still holds a process stays, and the scenario of clean ends would tell.
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
+/// The cgroups of a node, innermost first.
+pub fn cgroups(node: &str) -> Vec<PathBuf> {
+    let mounts = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    let roots = mounts.chain([PathBuf::from("/sys/fs/cgroup")]).map(|root| root.join("edgeward").join(node));
+    let mut found = Vec::new();
+    roots.filter(|root| root.is_dir()).for_each(|root| collect(root, &mut found));
+    found
+}
+
+fn collect(folder: PathBuf, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(entry.path(), found);
+        }
+    }
+    found.push(folder);
+}

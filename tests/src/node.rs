@@ -1,7 +1,7 @@
 //! `edgeward agent` under test.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::{condition, text};
 use crate::netns::Cable;
-use crate::{Api, PATIENCE, Process, Site, eventually, http};
+use crate::{Api, PATIENCE, Process, Site, eventually, http, machine, say};
 
 /// An edge node with its data folder; the process comes and goes.
 pub struct Node {
@@ -51,6 +51,11 @@ impl Node {
     /// Its data folder.
     pub fn dir(&self) -> PathBuf {
         self.site.dir().join(&self.name)
+    }
+
+    /// Where its container runtime has its sockets and state.
+    pub fn run_dir(&self) -> PathBuf {
+        Path::new("/run/edgeward").join(&self.name)
     }
 
     /// Its broker.
@@ -157,5 +162,19 @@ impl Node {
         let (status, answer) = self.rules("POST", path, body).await?;
         anyhow::ensure!(status == 201 || status == 200, "POST {path}: {status}: {answer}");
         Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.process = None;
+        if self.cable.is_none() {
+            return;
+        }
+        // A scenario that failed, or killed the agent, leaves containerd and pods behind.
+        if let Err(error) = machine::remove_leftovers(&self.run_dir()) {
+            say(format!("{}: {error:#}", self.name));
+        }
+        machine::remove_cgroups(&self.name);
     }
 }

@@ -1,3 +1,4 @@
 //! Black-box scenarios: one file for each promise, against the real program.
 
 mod join;
+mod lab;
