@@ -110,8 +110,38 @@ async fn the_local_api_shows_what_the_node_needs_online_and_offline() {
     let (_, list) = node.get("/apis/devices.kubeedge.io/v1beta1/devices").await;
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert!(matches!(&*node.handle.link_state().borrow(), LinkState::Offline(_)));
+    kubectl_works(&node).await;
     node.stop().await;
     cloud.stop().await;
+}
+
+/// What people type on a node that is cut off.
+async fn kubectl_works(node: &Node) {
+    let server = format!("http://{}", node.handle.local_api().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, expect) in [
+        ("get pods", "mine "),
+        ("get nodes", "edge-1 "),
+        ("get devices", "sensor "),
+        ("get devicestatuses -o yaml", "21.5"),
+        ("describe pod mine", "edge-1"),
+        ("describe device sensor", "21.5"),
+        ("get cm,secret -A", "configmap/settings"),
+        ("delete pod mine", "read-only"),
+    ] {
+        let run = tokio::process::Command::new("kubectl")
+            .args(["--server", &server, "--cache-dir"])
+            .arg(home.path())
+            .args(arguments.split(' '))
+            .env("KUBECONFIG", "/dev/null")
+            .output();
+        let Ok(output) = run.await else {
+            println!("LEFT OUT: kubectl against the local API; kubectl is not installed");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(expect), "kubectl {arguments}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
