@@ -12,7 +12,7 @@ use crate::cli::LogOptions;
 use crate::logging;
 
 /// How long parts may take to end after a signal.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(35);
 
 /// Runs parts until a signal asks for the end: `start` brings them up and returns.
 pub(crate) fn service<F, R, K>(log: &LogOptions, start: F) -> anyhow::Result<ExitCode>

@@ -17,7 +17,7 @@ use crate::output;
 pub(super) const FACTORIES: usize = 3;
 /// The namespace of everything in the factory.
 pub(super) const NAMESPACE: &str = "edge-system";
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(35);
 /// Ports of the demo's cloud, away from those of a real one.
 const API_PORT: u16 = 16443;
 
