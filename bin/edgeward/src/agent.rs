@@ -9,7 +9,7 @@ use edgeward_agent::{Agent, Handle, Options};
 use edgeward_service::Tasks;
 
 use crate::cli::AgentOptions;
-use crate::rules;
+use crate::{rules, surroundings};
 
 /// Folder of streams and rules in the agent's data folder.
 const RULES: &str = "rules";
@@ -39,7 +39,7 @@ pub(crate) async fn serve(options: AgentOptions, tasks: Tasks) -> anyhow::Result
 /// Starts agent and rules with these settings.
 pub(crate) async fn start(options: &AgentOptions, settings: Options, tasks: &Tasks) -> anyhow::Result<Handle> {
     let handle = Agent::start(settings, tasks).await?;
-    let hosts = rules::hosts_of(&handle);
+    let hosts = surroundings::of_agent(&handle);
     rules::start(&options.data_dir.join(RULES), options.rest_listen, hosts, tasks).await?;
     Ok(handle)
 }

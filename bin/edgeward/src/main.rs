@@ -20,6 +20,7 @@ mod rules;
 mod run;
 mod server;
 mod simulate;
+mod surroundings;
 mod token;
 mod up;
 

@@ -1,11 +1,22 @@
-//! placeholder
-use edgeward_service::Tasks;
+//! Streams and rules, with eKuiper's REST API: alone, or inside an agent.
+
 use std::net::SocketAddr;
 use std::path::Path;
-pub(crate) async fn serve(_o: crate::cli::StreamOptions, _t: Tasks) -> anyhow::Result<()> {
-    Ok(())
+
+use edgeward_rules::{Handle, Hosts, Options, Rules};
+use edgeward_service::Tasks;
+
+use crate::cli::StreamOptions;
+
+/// Runs the stream engine alone: no bus and no cloud around it.
+pub(crate) async fn serve(options: StreamOptions, tasks: Tasks) -> anyhow::Result<Handle> {
+    let handle = start(&options.data_dir, options.rest_listen, Hosts::default(), &tasks).await?;
+    tracing::info!(rest = %options.rest_listen, "stream engine ready");
+    Ok(handle)
 }
-pub(crate) fn hosts_of(_h: &edgeward_agent::Handle) {}
-pub(crate) async fn start(_d: &Path, _a: SocketAddr, _h: (), _t: &Tasks) -> anyhow::Result<()> {
-    Ok(())
+
+/// Starts streams and rules that are kept in `data_dir`.
+pub(crate) async fn start(data_dir: &Path, rest: SocketAddr, hosts: Hosts, tasks: &Tasks) -> anyhow::Result<Handle> {
+    let options = Options { rest: Some(rest), ..Options::new(data_dir) };
+    Ok(Rules::start(options, hosts, tasks).await?)
 }
