@@ -41,7 +41,11 @@ impl Catalog {
         for (name, sql) in store.load(Kind::Source)? {
             match edgeward_sql::parse(&sql) {
                 Ok(Statement::Create(create)) => drop(sources.insert(name, *create)),
-                other => tracing::error!(name, ?other, "a stored stream cannot be read and is left out; drop and create it again"),
+                other => tracing::error!(
+                    name,
+                    ?other,
+                    "a stored stream cannot be read and is left out; drop and create it again"
+                ),
             }
         }
         Ok(Catalog { sources: RwLock::new(sources), store, hosts })

@@ -33,7 +33,8 @@ impl Definition {
     /// Reads a document; `id` is that of the path, which wins over one in the document.
     pub(crate) fn parse(text: &str, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
         let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
-        let document = parsed.map_err(|error| refuse(format!("Parse rule {} error : {error}.", id.unwrap_or_default())))?;
+        let document =
+            parsed.map_err(|error| refuse(format!("Parse rule {} error : {error}.", id.unwrap_or_default())))?;
         Definition::new(document, id, zone)
     }
 
@@ -114,12 +115,18 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
     };
     let mut read = Vec::new();
     for action in actions {
-        let Value::Object(action) = action else { return Err(refuse("an action must be an object {sinkType: {…}}".into())) };
+        let Value::Object(action) = action else {
+            return Err(refuse("an action must be an object {sinkType: {…}}".into()));
+        };
         for (kind, props) in action {
             let props = match props {
                 Value::Null => Map::new(),
                 Value::Object(props) => props.clone(),
-                _ => return Err(refuse(format!("expect map[string]interface{{}} type for the action properties, but found {props}"))),
+                _ => {
+                    return Err(refuse(format!(
+                        "expect map[string]interface{{}} type for the action properties, but found {props}"
+                    )));
+                }
             };
             read.push((kind.clone(), Props::new(props)));
         }
@@ -141,7 +148,9 @@ fn rule_options(options: Value, zone: &TimeZone) -> Result<RuleOptions> {
     let default = RuleOptions::default();
     let duration = |key: &'static str, default: i64| -> Result<i64> {
         let ms = match options.get(key) {
-            Some(Value::String(text)) => Some(parse_duration_ms(text).ok_or_else(|| refuse(format!("invalid duration {text:?} of {key}")))?),
+            Some(Value::String(text)) => {
+                Some(parse_duration_ms(text).ok_or_else(|| refuse(format!("invalid duration {text:?} of {key}")))?)
+            }
             _ => options.number(key).map_err(bad)?,
         };
         Ok(ms.map_or(default, |ms| i64::try_from(ms).unwrap_or(i64::MAX)))

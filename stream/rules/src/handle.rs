@@ -94,7 +94,9 @@ impl Handle {
             Statement::Describe(kind, name) => Ok(self.describe(kind, &name)?.to_string()),
             Statement::Show(kind) => Ok(json!(self.stream_names(kind, None)).to_string()),
             Statement::Explain(..) => Ok("TO BE SUPPORTED".into()),
-            Statement::Select(_) => Err(RulesError::refused(Code::Parser, "Invalid stream statement: SELECT makes a rule")),
+            Statement::Select(_) => {
+                Err(RulesError::refused(Code::Parser, "Invalid stream statement: SELECT makes a rule"))
+            }
         }
     }
 
@@ -111,10 +113,17 @@ impl Handle {
                 Ok(format!("{} {name} is replaced.", title(kind)))
             }
             Statement::Create(create) => {
-                let message = format!("Replace {} fails: the sql statement must update the {} {name}, not {}.", word(kind), word(kind), create.name);
+                let message = format!(
+                    "Replace {} fails: the sql statement must update the {} {name}, not {}.",
+                    word(kind),
+                    word(kind),
+                    create.name
+                );
                 Err(RulesError::refused(Code::Stream, message))
             }
-            _ => Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", word(kind)))),
+            _ => {
+                Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", word(kind))))
+            }
         }
     }
 

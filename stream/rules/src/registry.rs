@@ -100,7 +100,11 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Rule>> {
-        self.rules.read().get(id).cloned().ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found in registry")))
+        self.rules
+            .read()
+            .get(id)
+            .cloned()
+            .ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found in registry")))
     }
 
     /// `[{id,name,status,version,trace,tags}]`.
@@ -159,7 +163,10 @@ impl Registry {
         secrets::restore(&mut new.document, &old.document);
         let new = Definition::new(new.document, Some(id), &self.zone)?;
         if !(new.version.is_empty() && old.version.is_empty()) && new.version <= old.version {
-            let message = format!("rule {id} already exists with version ({}), new version ({}) is lower", old.version, new.version);
+            let message = format!(
+                "rule {id} already exists with version ({}), new version ({}) is lower",
+                old.version, new.version
+            );
             return Err(RulesError::refused(Code::Rule, message));
         }
         self.world.check(&new)?;
@@ -278,13 +285,16 @@ impl Registry {
             life.run = Some(run.clone());
         }
         let (registry, rule) = (self.clone(), rule.clone());
-        self.world.tasks.spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
+        self.world
+            .tasks
+            .spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
         Ok(())
     }
 
     /// Saves the state of a run from time to time and notes its end.
     async fn watch(&self, rule: &Rule, run: &Arc<Run>, definition: &Definition) {
-        let interval = Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
+        let interval =
+            Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
         let ended = loop {
             tokio::select! {
                 ended = run.ended() => break ended,
@@ -295,7 +305,9 @@ impl Registry {
                 }
             }
         };
-        let is_current = |life: &Life| life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run));
+        let is_current = |life: &Life| {
+            life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run))
+        };
         if is_current(&rule.life.lock()) {
             run.stop().await;
             match ended {

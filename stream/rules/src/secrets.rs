@@ -28,7 +28,9 @@ pub(crate) fn restore(new: &mut Map<String, Value>, old: &Map<String, Value>) {
 fn restore_value(key: &str, new: &mut Value, old: &Value) {
     match (new, old) {
         (Value::Object(new), Value::Object(old)) => restore(new, old),
-        (Value::Array(new), Value::Array(old)) => new.iter_mut().zip(old).for_each(|(new, old)| restore_value(key, new, old)),
+        (Value::Array(new), Value::Array(old)) => {
+            new.iter_mut().zip(old).for_each(|(new, old)| restore_value(key, new, old))
+        }
         (new, old) if is_secret(key) && new == MASK => *new = old.clone(),
         _ => {}
     }

@@ -62,7 +62,13 @@ pub(crate) struct SharedStreams(Mutex<HashMap<String, Weak<Running>>>);
 impl SharedStreams {
     /// A stream for one more rule. `acknowledge`: the rule's messages are acknowledged when they are safe, which a SHARED
     /// stream cannot promise (a slow rule would hold up the publishers of all).
-    pub(crate) fn open(&self, catalog: &Catalog, create: &CreateStream, acknowledge: bool, tasks: &Tasks) -> Result<Arc<Running>> {
+    pub(crate) fn open(
+        &self,
+        catalog: &Catalog,
+        create: &CreateStream,
+        acknowledge: bool,
+        tasks: &Tasks,
+    ) -> Result<Arc<Running>> {
         if !create.options.shared {
             return make(catalog, create, acknowledge, tasks);
         }

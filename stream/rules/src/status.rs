@@ -56,7 +56,8 @@ fn invocation(at: i64) -> Value {
 pub(crate) fn topo(rule: &Rule) -> Result<Value> {
     let run = rule.life.lock().run.clone();
     let never = || RulesError::refused(Code::Rule, "Fail to get rule topo, make sure the rule has been started before");
-    let names: Vec<String> = run.ok_or_else(never)?.handle.metrics().into_iter().map(|node| node_name(&node.name)).collect();
+    let names: Vec<String> =
+        run.ok_or_else(never)?.handle.metrics().into_iter().map(|node| node_name(&node.name)).collect();
     let of = |prefix: &str| -> Vec<String> { names.iter().filter(|name| name.starts_with(prefix)).cloned().collect() };
     let (sources, operators, sinks) = (of("source_"), of("op_"), of("sink_"));
     let mut edges = Map::new();

@@ -56,7 +56,8 @@ impl Store {
     /// All definitions of a kind: name and body.
     pub(crate) fn load(&self, kind: Kind) -> Result<Vec<(String, String)>> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT name, body FROM definition WHERE kind = ?1 ORDER BY name")?;
+            let mut statement =
+                connection.prepare_cached("SELECT name, body FROM definition WHERE kind = ?1 ORDER BY name")?;
             let rows = statement.query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         })
@@ -65,7 +66,8 @@ impl Store {
     pub(crate) async fn put(&self, kind: Kind, name: &str, body: &str) -> Result<()> {
         let (name, body) = (name.to_owned(), body.to_owned());
         self.change(move |connection| {
-            connection.execute("INSERT OR REPLACE INTO definition VALUES (?1, ?2, ?3)", params![kind.name(), name, body])?;
+            connection
+                .execute("INSERT OR REPLACE INTO definition VALUES (?1, ?2, ?3)", params![kind.name(), name, body])?;
             Ok(())
         })
         .await
@@ -95,7 +97,8 @@ impl Store {
 
     pub(crate) async fn forget_state(&self, rule: &str) -> Result<()> {
         let rule = rule.to_owned();
-        self.change(move |connection| connection.execute("DELETE FROM checkpoint WHERE rule = ?1", [rule]).map(drop)).await
+        self.change(move |connection| connection.execute("DELETE FROM checkpoint WHERE rule = ?1", [rule]).map(drop))
+            .await
     }
 
     pub(crate) fn state(&self, rule: &str) -> Result<Option<Vec<u8>>> {

@@ -4,8 +4,6 @@ mod reply;
 mod rules;
 mod streams;
 mod system;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 
@@ -55,8 +53,10 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if preflight {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,HEAD"));
-        let allowed = HeaderValue::from_static("Accept,Accept-Language,Content-Type,Content-Language,Origin,Authorization");
+        headers
+            .insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,HEAD"));
+        let allowed =
+            HeaderValue::from_static("Accept,Accept-Language,Content-Type,Content-Language,Origin,Authorization");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     }
     response

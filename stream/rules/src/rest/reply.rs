@@ -23,7 +23,8 @@ impl IntoResponse for Failure {
         let separator = if prefix.is_empty() { "" } else { ": " };
         let body = json!({"error": error.code() as u16, "message": format!("{prefix}{separator}{error}")});
         let status = if error.code() == Code::NotFound { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
-        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let headers =
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
         (status, headers, format!("{body}\n")).into_response()
     }
 }
@@ -57,6 +58,7 @@ pub(super) struct Statement {
 
 /// Reads a JSON body.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Failure> {
-    let bad = |error: serde_json::Error| RulesError::refused(Code::General, format!("Error decoding the json: {error}"));
+    let bad =
+        |error: serde_json::Error| RulesError::refused(Code::General, format!("Error decoding the json: {error}"));
     serde_json::from_str(body).map_err(bad).or_fail("Invalid body")
 }

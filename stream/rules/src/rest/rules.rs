@@ -138,7 +138,11 @@ async fn set_tags(State(handle): State<Handle>, Path(id): Path<String>, body: St
 async fn add_tags(State(handle): State<Handle>, Path(id): Path<String>, body: String) -> Reply {
     let Tags { tags } = read(&body)?;
     let add = |mut known: Vec<String>| {
-        tags.into_iter().for_each(|tag| if !known.contains(&tag) { known.push(tag) });
+        tags.into_iter().for_each(|tag| {
+            if !known.contains(&tag) {
+                known.push(tag)
+            }
+        });
         known
     };
     handle.registry.tag(&id, add).await.or_fail("add rule tags error")?;

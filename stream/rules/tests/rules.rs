@@ -1,0 +1,229 @@
+//! The service from outside: REST scenarios, and the lives of rules over restarts.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use edgeward_rules::{Handle, Hosts, Options, Rules, RulesError};
+use edgeward_service::Tasks;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn start(folder: &Path) -> (Handle, Tasks) {
+    let tasks = Tasks::root("test");
+    let rest = Some("127.0.0.1:0".parse().unwrap());
+    let options = Options { rest, max_body_bytes: 10_000, ..Options::new(folder) };
+    (Rules::start(options, Hosts::default(), &tasks).await.unwrap(), tasks)
+}
+
+async fn stop(tasks: Tasks) {
+    assert!(tasks.shutdown(Duration::from_secs(20)).await);
+}
+
+/// Status, headers and body.
+async fn call(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+async fn run_scenario(name: &str, text: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    let address = handle.rest_address().unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut steps = 0;
+    for block in lines.join("\n").split("\n\n").map(str::trim).filter(|block| !block.is_empty()) {
+        let (request, expected) = block.split_once("--- ").unwrap();
+        let (line, body) = request.split_once('\n').unwrap();
+        let (method, path) = line.split_once(' ').unwrap();
+        let (status, expected) = expected.split_once('\n').unwrap_or((expected, ""));
+        let (got_status, head, got) = call(address, method, path, body.trim()).await;
+        assert_eq!(got_status.to_string(), status.trim(), "{name}: {request}{got}");
+        check_body(&format!("{name}: {request}"), expected, &got);
+        assert!(head.contains("access-control-allow-origin: *"), "{name}: {request}{head}");
+        if got_status == 400 || got_status == 404 {
+            assert!(head.contains("content-type: text/plain; charset=utf-8"), "{name}: {request}{head}");
+        }
+        steps += 1;
+    }
+    assert!(steps > 3, "{name} has steps");
+    stop(tasks).await;
+}
+
+fn check_body(what: &str, expected: &str, got: &str) {
+    match expected.strip_prefix("~ ") {
+        Some(part) => assert!(got.contains(part), "{what}{got}"),
+        None if expected.starts_with(['{', '[']) => {
+            assert_eq!(
+                serde_json::from_str::<Value>(got).unwrap(),
+                serde_json::from_str::<Value>(expected).unwrap(),
+                "{what}"
+            );
+        }
+        None => assert_eq!(got.trim_end(), expected, "{what}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rest_answers_as_the_scenarios_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        run_scenario(&path.file_name().unwrap().to_string_lossy(), &std::fs::read_to_string(&path).unwrap()).await;
+        count += 1;
+    }
+    assert!(count >= 3);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    let (status, ..) = call(handle.rest_address().unwrap(), "POST", "/rules", &"x".repeat(10_001)).await;
+    assert_eq!(status, 413);
+    stop(tasks).await;
+}
+
+/// Waits until a condition on the rule's status holds.
+async fn until(handle: &Handle, rule: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..2_000 {
+        let status = handle.rule_status(rule).unwrap();
+        if holds(&status) {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came true: {}", handle.rule_status(rule).unwrap());
+}
+
+fn rule(id: &str, sql: &str, actions: Value, options: Value) -> String {
+    json!({"id": id, "sql": sql, "actions": actions, "options": options}).to_string()
+}
+
+/// A stream over a file with lines of JSON.
+async fn file_stream(handle: &Handle, folder: &Path, name: &str, lines: &str, more: Value) {
+    std::fs::write(folder.join(name), lines).unwrap();
+    let mut extra = json!({"path": folder, "fileType": "lines"});
+    extra.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let extra = extra.to_string().replace('"', "\\\"");
+    let sql = format!("CREATE STREAM {name} () WITH (DATASOURCE=\"{name}\", TYPE=\"file\", EXTRA=\"{extra}\")");
+    assert_eq!(handle.execute(&sql).await.unwrap(), format!("Stream {name} is created."));
+}
+
+#[tokio::test]
+async fn a_finite_source_ends_its_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    file_stream(&handle, folder.path(), "input", "{\"a\":1}\n{\"a\":5}\n{\"a\":9}\n", json!({})).await;
+    let out = folder.path().join("out");
+    let actions = json!([{"file": {"path": out, "sendSingle": true}}]);
+    handle.create_rule(&rule("r", "SELECT a FROM input WHERE a > 3", actions, json!({"qos": 1}))).await.unwrap();
+    let status = until(&handle, "r", |status| status["status"] == "stopped").await;
+    assert_eq!(status["message"], "done");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "{\"a\":5}\n{\"a\":9}\n");
+    handle.start_rule("r").await.unwrap();
+    until(&handle, "r", |status| status["status"] == "stopped").await;
+    assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 4, "it was read again");
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn a_failing_source_stops_its_rule_by_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    file_stream(&handle, folder.path(), "input", "", json!({"path": "/no/such/folder"})).await;
+    handle.create_rule(&rule("r", "SELECT * FROM input", json!([{"nop": {}}]), json!({}))).await.unwrap();
+    let status = until(&handle, "r", |status| status["status"] == "stopped by error").await;
+    assert!(status["message"].as_str().unwrap().contains("/no/such/folder"), "{status}");
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn rules_feed_rules_over_memory_topics_and_shared_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    for (name, topic, shared) in [("middle", "m/+", "true"), ("last", "l", "false")] {
+        let sql =
+            format!("CREATE STREAM {name} () WITH (DATASOURCE=\"{topic}\", TYPE=\"memory\", SHARED=\"{shared}\")");
+        handle.execute(&sql).await.unwrap();
+    }
+    file_stream(&handle, folder.path(), "input", "{\"a\":1}\n{\"a\":2}\n", json!({"interval": "10ms"})).await;
+    let to = |topic: &str| json!([{"memory": {"topic": topic}}]);
+    for (id, sql, topic) in
+        [("b", "SELECT a * 10 AS b FROM middle WHERE a = 1", "l"), ("c", "SELECT a FROM middle WHERE a = 2", "none")]
+    {
+        handle.create_rule(&rule(id, sql, to(topic), json!({}))).await.unwrap();
+    }
+    let out = folder.path().join("out");
+    handle.create_rule(&rule("d", "SELECT b FROM last", json!([{"file": {"path": out}}]), json!({}))).await.unwrap();
+    handle.create_rule(&rule("a", "SELECT a FROM input", to("m/x"), json!({}))).await.unwrap();
+    until(&handle, "d", |status| status["sink_file_0_0_records_out_total"].as_u64() >= Some(2)).await;
+    assert!(std::fs::read_to_string(&out).unwrap().starts_with("[{\"b\":10}]\n[{\"b\":10}]\n"));
+    handle.stop_rule("b").await.unwrap();
+    let before = handle.rule_status("c").unwrap()["sink_memory_0_0_records_out_total"].as_u64();
+    until(&handle, "c", |status| status["sink_memory_0_0_records_out_total"].as_u64() > before).await;
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    handle.execute("CREATE STREAM s (a BIGINT) WITH (DATASOURCE=\"t\", TYPE=\"memory\")").await.unwrap();
+    handle.execute("CREATE STREAM passing () WITH (DATASOURCE=\"t\", TYPE=\"memory\", TEMP=\"true\")").await.unwrap();
+    let nop = || json!([{"nop": {}}]);
+    for id in ["running", "halted"] {
+        handle.create_rule(&rule(id, "SELECT a FROM s", nop(), json!({}))).await.unwrap();
+    }
+    handle.stop_rule("halted").await.unwrap();
+    let broken = json!({"id": "later-broken", "sql": "SELECT a FROM passing", "actions": nop()}).to_string();
+    handle.create_rule(&broken).await.unwrap();
+    stop(tasks).await;
+
+    let (handle, tasks) = start(folder.path()).await;
+    let kind = edgeward_sql::ast::StreamKind::Stream;
+    assert_eq!(handle.stream_names(kind, None), ["s"]);
+    assert_eq!(handle.describe(kind, "s").unwrap()["StreamFields"][0]["FieldType"], "bigint");
+    for (id, state) in [("running", "running"), ("halted", "stopped"), ("later-broken", "stopped by error")] {
+        assert_eq!(handle.rule_status(id).unwrap()["status"], state, "{id}");
+    }
+    handle.delete_rule("running").await.unwrap();
+    stop(tasks).await;
+
+    let (handle, tasks) = start(folder.path()).await;
+    assert!(handle.rule_status("running").is_err());
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |name: &str| {
+        let options = Options { rest: None, ..Options::new(folder.path().join(name)) };
+        Rules::start(options, Hosts::default(), &Tasks::root("test")).await.err()
+    };
+    std::fs::create_dir(folder.path().join("garbage")).unwrap();
+    std::fs::write(folder.path().join("garbage/rules.db"), "not a database, but long enough for one".repeat(50))
+        .unwrap();
+    assert!(matches!(open("garbage").await, Some(RulesError::Store { .. })));
+    assert!(matches!(open("garbage/rules.db").await, Some(RulesError::Folder { .. })));
+    assert!(open("newer").await.is_none());
+    let file = rusqlite::Connection::open(folder.path().join("newer/rules.db")).unwrap();
+    file.pragma_update(None, "user_version", 2).unwrap();
+    drop(file);
+    assert!(matches!(open("newer").await, Some(RulesError::NewerStore { found: 2, .. })));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options { rest: Some(taken.local_addr().unwrap()), ..Options::new(folder.path().join("port")) };
+    let result = Rules::start(options, Hosts::default(), &Tasks::root("test")).await;
+    assert!(matches!(result.err(), Some(RulesError::Listen { .. })));
+}
