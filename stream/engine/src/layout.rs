@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     columns: Vec<Column>,
     by_name: HashMap<Arc<str>, usize>,
     numbers: Numbers,
-    /// The keys of the last payload in order with what to do for them: most messages of a stream look alike.
+    /// The keys of the last payload in order, as `"key":`, with their slots.
     order: Vec<(Box<[u8]>, Option<u32>)>,
 }
 
@@ -66,8 +66,16 @@ impl Layout {
         cursor.blank();
         let mut members = cursor.members().map_err(text)?;
         let mut position = 0;
-        while let Some((key, escaped)) = cursor.next_key(&mut members).map_err(text)? {
-            match self.locate(position, key, escaped) {
+        loop {
+            // Most messages of a stream look alike: the key after the last one is guessed before it is read.
+            let slot = match self.order.get(position) {
+                Some((expected, slot)) if cursor.next_expected(&mut members, expected) => *slot,
+                _ => match cursor.next_key(&mut members).map_err(text)? {
+                    Some((key, escaped)) => self.locate(position, key, escaped),
+                    None => break,
+                },
+            };
+            match slot {
                 Some(slot) => slots[slot as usize] = self.read(&mut cursor, slot as usize)?,
                 None => cursor.skip(1).map_err(text)?,
             }
@@ -76,18 +84,8 @@ impl Layout {
         cursor.end().map_err(text)
     }
 
-    /// The slot of the key at `position`, first by guessing that the payload looks like the one before.
-    #[inline]
+    /// The slot of a key that was not guessed; remembered for the next payload.
     fn locate(&mut self, position: usize, key: &[u8], escaped: bool) -> Option<u32> {
-        if let Some((expected, slot)) = self.order.get(position)
-            && **expected == *key
-        {
-            return *slot;
-        }
-        self.locate_slowly(position, key, escaped)
-    }
-
-    fn locate_slowly(&mut self, position: usize, key: &[u8], escaped: bool) -> Option<u32> {
         let slot = if escaped {
             let quoted = [b"\"", key, b"\""].concat();
             parse(&quoted, self.numbers).ok().and_then(|name| self.by_name.get(name.as_str()?).copied())
@@ -98,7 +96,7 @@ impl Layout {
         if position < REMEMBERED_KEYS {
             self.order.truncate(position);
             if self.order.len() == position {
-                self.order.push((key.into(), slot));
+                self.order.push(([b"\"", key, b"\":"].concat().into(), slot));
             }
         }
         slot

@@ -186,6 +186,7 @@ impl Runner {
             }
         }
         let ended = if self.open == 0 { RuleStatus::Done } else { RuleStatus::Stopped };
+        self.shared.inputs.iter().for_each(|(_, _, attachment)| attachment.detach());
         self.shared.sinks.iter().for_each(|sink| sink.end());
         self.status.send_replace(ended);
     }

@@ -1,8 +1,8 @@
 //! A running stream: decodes each payload once and hands the row to every rule whose filter keeps it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use edgeward_functions::json::{Cursor, Numbers, parse};
@@ -176,7 +176,7 @@ impl Stream {
         state.next_tap += 1;
         state.taps.push(Tap { id, input, filter, queue });
         state.reindex();
-        Attachment { stream: self.clone(), id, base: self.received() }
+        Attachment { stream: self.clone(), id, base: self.received(), end: OnceLock::new() }
     }
 
     pub(crate) fn push(&self, message: Message) -> bool {
@@ -332,25 +332,33 @@ impl Timestamp {
     }
 }
 
-/// A rule's place at a stream; dropping it detaches.
+/// A rule's place at a stream; it ends when told or dropped.
 pub(crate) struct Attachment {
     stream: Arc<Stream>,
     id: u64,
     base: u64,
+    /// What the stream had received when the rule was detached.
+    end: OnceLock<u64>,
 }
 
 impl Attachment {
-    /// Messages the stream received since the rule was attached.
+    /// Messages the stream received while the rule was attached.
     pub(crate) fn received(&self) -> u64 {
-        self.stream.received() - self.base
+        self.end.get().copied().unwrap_or_else(|| self.stream.received()) - self.base
+    }
+
+    /// Sends the rule no more rows.
+    pub(crate) fn detach(&self) {
+        let mut state = self.stream.state.lock();
+        self.end.get_or_init(|| self.stream.received());
+        state.taps.retain(|tap| tap.id != self.id);
+        state.reindex();
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let mut state = self.stream.state.lock();
-        state.taps.retain(|tap| tap.id != self.id);
-        state.reindex();
+        self.detach();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Runs the SQL cases under `tests/cases`: each file holds a list of cases in the format of `edgeward rule test`.
 
+#![allow(clippy::unwrap_used)] // helpers of tests fail like tests
+
 use std::path::Path;
 
 use edgeward_engine::trial::Case;

@@ -1,5 +1,7 @@
 //! Rules over real tasks and queues: a source's payloads in, sink messages out.
 
+#![allow(clippy::unwrap_used)] // helpers of tests fail like tests
+
 use std::time::Duration;
 
 use edgeward_engine::json::Printer;
@@ -57,7 +59,7 @@ async fn a_filter_rule_runs_end_to_end_and_acknowledges() {
     let (sink, mut out) = collector();
     let plan =
         plan("SELECT temperature, temperature * 2 AS twice FROM demo WHERE temperature > 50", &definition, &options);
-    let mut rule = RuleTask::start("r1", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
+    let rule = RuleTask::start("r1", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
     let emitter = Emitter::new(stream.clone());
     let (acked, mut acks) = mpsc::channel(10);
     for (id, payload) in [

@@ -1,5 +1,7 @@
 //! Windows against a naive model, and: a checkpoint at any point followed by a restore changes nothing.
 
+#![allow(clippy::unwrap_used)] // helpers of tests fail like tests
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

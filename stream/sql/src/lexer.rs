@@ -175,12 +175,12 @@ impl Lexer<'_> {
                 '\\' => match self.escape() {
                     Some(char) => text.push(char),
                     None => {
-                        self.to_closing(quote);
+                        self.skip_to_closing(quote);
                         return Kind::Broken("string, it has an unknown escape");
                     }
                 },
                 '\n' => {
-                    self.to_closing(quote);
+                    self.skip_to_closing(quote);
                     return Kind::Broken("string, it has a line break");
                 }
                 _ if char == char::from(quote) => return Kind::Str(text),
@@ -189,7 +189,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn to_closing(&mut self, quote: u8) {
+    fn skip_to_closing(&mut self, quote: u8) {
         let rest = &self.bytes[self.at..];
         self.at += rest.iter().position(|byte| *byte == quote).map_or(rest.len(), |found| found + 1);
     }

@@ -157,14 +157,15 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.at += 2;
                 }
-                Some(0..=0x1f) => return Err(JsonError::Text(self.at)),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(JsonError::Text(self.at)),
                 None => return Err(JsonError::End),
             }
         }
@@ -236,6 +237,27 @@ impl<'a> Cursor<'a> {
         self.expect(b':')?;
         self.blank();
         Ok(Some(key))
+    }
+
+    /// Takes the next key of an object if it is the expected one, given as `"key":`. False changes nothing; the key may still be
+    /// there in another guise (white space, escapes), which [`Cursor::next_key`] tells.
+    #[inline]
+    pub fn next_expected(&mut self, first: &mut bool, expected: &[u8]) -> bool {
+        let mut at = self.at;
+        if !*first {
+            if self.text.get(at) != Some(&b',') {
+                return false;
+            }
+            at += 1;
+            at += usize::from(self.text.get(at) == Some(&b' '));
+        }
+        let hit = self.text.get(at..).is_some_and(|rest| rest.starts_with(expected));
+        if hit {
+            *first = false;
+            self.at = at + expected.len();
+            self.blank();
+        }
+        hit
     }
 
     /// Moves to the next item of an array; false at its end.
@@ -349,12 +371,51 @@ impl<'a> Cursor<'a> {
         text_of(raw, escaped).ok_or(JsonError::Text(at))
     }
 
+    /// Reads a number of at most 15 digits without exponent in one pass: exact by one division (Clinger's fast path).
+    #[inline]
+    fn short_float(&mut self) -> Option<f64> {
+        let rest = self.text.get(self.at..)?;
+        let negative = rest.first() == Some(&b'-');
+        let (mut mantissa, mut digits, mut decimals) = (0u64, 0usize, 0usize);
+        let mut at = usize::from(negative);
+        let mut point = None;
+        while let Some(byte) = rest.get(at) {
+            match byte {
+                b'0'..=b'9' => {
+                    mantissa = mantissa * 10 + u64::from(byte - b'0');
+                    digits += 1;
+                    decimals += usize::from(point.is_some());
+                }
+                b'.' if point.is_none() && digits > 0 => point = Some(at),
+                b'e' | b'E' | b'.' => return None,
+                _ => break,
+            }
+            at += 1;
+            if digits > 15 {
+                return None;
+            }
+        }
+        // What the grammar refuses (no digits, a leading zero, a point without decimals) is left to the slow path to say.
+        let leading_zero = rest.get(usize::from(negative)) == Some(&b'0') && digits > decimals + 1;
+        if digits == 0 || leading_zero || (point.is_some() && decimals == 0) {
+            return None;
+        }
+        self.at += at;
+        let float = mantissa as f64 / POWERS[decimals];
+        Some(if negative { -float } else { float })
+    }
+
     /// Reads a number.
     ///
     /// # Errors
     /// No valid number stands here, or it is too large for a float.
     #[inline]
     pub fn number(&mut self, numbers: Numbers) -> Result<Value, JsonError> {
+        if numbers == Numbers::Float
+            && let Some(float) = self.short_float()
+        {
+            return Ok(Value::Float(float));
+        }
         let at = self.at;
         let raw = self.raw_number()?;
         if numbers == Numbers::WholeAsInt
@@ -377,30 +438,14 @@ pub(crate) fn int_of(raw: &[u8]) -> Option<i64> {
     std::str::from_utf8(raw).ok()?.parse().ok()
 }
 
-/// The float of a JSON number. Short decimals are exact in one division (Clinger's fast path); the rest goes to the library.
-#[inline]
+/// The float of a JSON number of any length.
 pub(crate) fn float_of(raw: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    if raw.len() <= 16 {
-        let (negative, digits) = raw.strip_prefix(b"-").map_or((false, raw), |rest| (true, rest));
-        let mut mantissa = 0u64;
-        let mut point = None;
-        let plain = digits.iter().enumerate().all(|(index, byte)| match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u64::from(byte - b'0');
-                true
-            }
-            b'.' => point.replace(digits.len() - 1 - index).is_none(),
-            _ => false,
-        });
-        if plain && mantissa < (1 << 53) {
-            let float = mantissa as f64 / POWERS[point.unwrap_or(0)];
-            return Some(if negative { -float } else { float });
-        }
-    }
     let float: f64 = std::str::from_utf8(raw).ok()?.parse().ok()?;
     float.is_finite().then_some(float)
 }
+
+/// Powers of ten that a float holds exactly.
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 fn unescape(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
@@ -529,10 +574,13 @@ mod tests {
         }
 
         #[test]
-        fn floats_read_as_the_library_reads_them(float in any::<f64>()) {
+        fn floats_read_as_the_library_reads_them(whole in any::<i32>(), decimals in "[0-9]{0,18}", float in any::<f64>()) {
             prop_assume!(float.is_finite());
-            let text = format!("{float:?}");
-            prop_assert_eq!(float_of(text.as_bytes()).unwrap().to_bits(), float.to_bits());
+            let short = if decimals.is_empty() { whole.to_string() } else { format!("{whole}.{decimals}") };
+            for text in [short, format!("{float:?}"), format!("{:.1}", float)] {
+                let Value::Float(read) = parse(text.as_bytes(), Numbers::Float).unwrap() else { panic!("{text}") };
+                prop_assert_eq!(read.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{}", text);
+            }
         }
 
         #[test]

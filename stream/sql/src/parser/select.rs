@@ -133,7 +133,9 @@ impl Parser<'_> {
         loop {
             match self.window()? {
                 Some(_) if window.is_some() => {
-                    return Err(SqlError::Clause("found more than one window in GROUP BY, only one is allowed.".into()));
+                    return Err(SqlError::Clause(
+                        "found more than one window in GROUP BY, only one is allowed.".into(),
+                    ));
                 }
                 Some(found) => window = Some(found),
                 None => group_by.push(self.expr()?),
