@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// A queue that drops its oldest entry when full (eKuiper's default) or asks the producer to wait. It owns no memory while empty
 /// and idle, and is drained whole, so that one wake-up serves many entries.
 #[derive(Debug)]
-pub(crate) struct Queue<T> {
+pub(crate) struct Queue<T: Abandon> {
     items: Mutex<VecDeque<T>>,
     ready: Notify,
     space: Notify,
@@ -18,10 +18,16 @@ pub(crate) struct Queue<T> {
     dropped: AtomicU64,
 }
 
+/// What waits in a queue may be the last trace of a message that must not be acknowledged before it is safe.
+pub(crate) trait Abandon {
+    /// Nobody will work on it: whoever waits for it must hear that it is not safe.
+    fn abandon(&self);
+}
+
 /// Buffers grown beyond this many entries are given back once drained.
 const KEPT_CAPACITY: usize = 64;
 
-impl<T> Queue<T> {
+impl<T: Abandon> Queue<T> {
     /// A queue of `capacity` entries; with `discard` the oldest makes room, else the producer waits.
     pub(crate) fn new(capacity: usize, discard: bool) -> Queue<T> {
         Queue {
@@ -44,7 +50,8 @@ impl<T> Queue<T> {
             items.push_back(item);
             (full, was_empty, oldest)
         };
-        if oldest.is_some() {
+        if let Some(oldest) = oldest {
+            oldest.abandon();
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         if was_empty {
@@ -64,6 +71,15 @@ impl<T> Queue<T> {
     /// Waits until something may be there.
     pub(crate) async fn ready(&self) {
         self.ready.notified().await;
+    }
+
+    /// Abandons everything that waits: nobody will take it any more.
+    pub(crate) fn clear(&self) {
+        let left = std::mem::take(&mut *self.items.lock());
+        left.iter().for_each(T::abandon);
+        // Outside the lock: dropping entries tells their publishers.
+        drop(left);
+        self.space.notify_waiters();
     }
 
     /// Wakes the consumer though nothing was added.
@@ -93,6 +109,12 @@ impl<T> Queue<T> {
     }
 }
 
+impl<T: Abandon> Drop for Queue<T> {
+    fn drop(&mut self) {
+        self.items.get_mut().iter().for_each(T::abandon);
+    }
+}
+
 /// Gives memory back after a burst.
 pub(crate) fn settle<T>(buffer: &mut VecDeque<T>) {
     if buffer.capacity() > KEPT_CAPACITY {
@@ -103,6 +125,31 @@ pub(crate) fn settle<T>(buffer: &mut VecDeque<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Abandon for std::sync::Arc<AtomicU64> {
+        fn abandon(&self) {
+            self.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_or_left_behind_is_abandoned() {
+        let abandoned = std::sync::Arc::new(AtomicU64::new(0));
+        let queue = Queue::new(2, true);
+        for expect in [0, 0, 1, 2] {
+            queue.push(abandoned.clone());
+            assert_eq!(abandoned.load(Ordering::Relaxed), expect);
+        }
+        let mut taken = VecDeque::new();
+        queue.drain(&mut taken);
+        queue.push(abandoned.clone());
+        drop(queue);
+        assert_eq!(abandoned.load(Ordering::Relaxed), 3, "the entries taken are someone else's");
+    }
+
+    impl Abandon for i32 {
+        fn abandon(&self) {}
+    }
 
     #[test]
     fn drops_the_oldest_or_asks_to_wait() {

@@ -75,8 +75,9 @@ impl RuleTask {
         let tasks = tasks.child(format!("rule {id}"));
         let queue = Arc::new(Queue::new(options.buffer_length, !options.disable_buffer_full_discard));
         let context = core.context.clone();
+        let discard = options.qos == 0;
         let sinks: Vec<Arc<SinkTask>> =
-            sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, &tasks)).collect();
+            sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, discard, &tasks)).collect();
         let inputs = streams
             .into_iter()
             .enumerate()
@@ -179,7 +180,7 @@ impl Runner {
             }
             self.turn(&mut inbox, &mut out);
             for emission in out.drain(..) {
-                self.send(emission);
+                self.send(emission).await;
             }
             if self.open == 0 {
                 break;
@@ -187,6 +188,7 @@ impl Runner {
         }
         let ended = if self.open == 0 { RuleStatus::Done } else { RuleStatus::Stopped };
         self.shared.inputs.iter().for_each(|(_, _, attachment)| attachment.detach());
+        self.shared.queue.clear();
         self.shared.sinks.iter().for_each(|sink| sink.end());
         self.status.send_replace(ended);
     }
@@ -221,11 +223,16 @@ impl Runner {
         settle(inbox);
     }
 
-    /// Hands an emission to every sink; the last takes it, the others share its rows.
-    fn send(&self, emission: Emission) {
+    /// Hands an emission to every sink; they share its rows. With `qos` a full sink holds the rule up.
+    async fn send(&self, emission: Emission) {
         let emission = Arc::new(emission);
         for sink in &self.shared.sinks {
-            sink.push(emission.clone());
+            if sink.push(emission.clone()) {
+                tokio::select! {
+                    () = sink.wait_for_space() => {}
+                    () = self.tasks.cancelled() => {}
+                }
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use crate::Connection;
 use crate::emission::Emission;
 use crate::metrics::NodeMetrics;
-use crate::queue::{Queue, settle};
-use crate::sink::{Sink, SinkInput};
+use crate::queue::{Abandon, Queue, settle};
+use crate::sink::{Sink, SinkError, SinkInput};
 
 /// How long a sink may go on after its rule was stopped; then what waits is given up, so that a hanging peer holds nothing back.
 const GRACE: Duration = Duration::from_secs(4);
@@ -38,12 +38,12 @@ struct Last {
 }
 
 impl SinkTask {
-    /// Starts the task of a sink.
-    pub(crate) fn start(index: usize, input: SinkInput, tasks: &Tasks) -> Arc<SinkTask> {
+    /// Starts the task of a sink. With `discard` a full queue loses its oldest message, else the rule waits.
+    pub(crate) fn start(index: usize, input: SinkInput, discard: bool, tasks: &Tasks) -> Arc<SinkTask> {
         let task = Arc::new(SinkTask {
             name: format!("sink_{}_{index}_0", input.kind),
             omit_if_empty: input.omit_if_empty,
-            queue: Queue::new(input.buffer_length, true),
+            queue: Queue::new(input.buffer_length, discard),
             ended: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -54,13 +54,18 @@ impl SinkTask {
         task
     }
 
-    /// Queues a message.
-    pub(crate) fn push(&self, emission: Arc<Emission>) {
+    /// Queues a message. True: the rule should wait for space before the next one.
+    pub(crate) fn push(&self, emission: Arc<Emission>) -> bool {
         if emission.rows.is_empty() && self.omit_if_empty {
-            return;
+            return false;
         }
         self.received.fetch_add(1, Ordering::Relaxed);
-        self.queue.push(emission);
+        self.queue.push(emission)
+    }
+
+    /// Waits until there is room in the queue.
+    pub(crate) async fn wait_for_space(&self) {
+        self.queue.wait_for_space().await;
     }
 
     /// No more messages will come: the task sends what waits and ends.
@@ -79,24 +84,26 @@ impl SinkTask {
             () = self.pump(&mut *sink) => sink.close().await,
             () = expired => tracing::warn!(sink = self.name, waiting = self.queue.len(), "sink did not finish in time, its messages are given up"),
         }
+        self.queue.clear();
     }
 
     async fn pump(&self, sink: &mut dyn Sink) {
-        let mut batch = VecDeque::new();
+        let mut batch = Batch::default();
         loop {
             let ended = self.ended.load(Ordering::Acquire);
-            self.queue.drain(&mut batch);
-            if batch.is_empty() {
+            self.queue.drain(&mut batch.0);
+            if batch.0.is_empty() {
                 if ended {
                     return;
                 }
                 self.queue.ready().await;
                 continue;
             }
-            while let Some(emission) = batch.pop_front() {
+            while let Some(emission) = batch.0.front().cloned() {
                 self.send(sink, &emission).await;
+                batch.0.pop_front();
             }
-            settle(&mut batch);
+            settle(&mut batch.0);
         }
     }
 
@@ -108,7 +115,10 @@ impl SinkTask {
         match outcome {
             Ok(()) => drop(self.sent.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
-                emission.fail();
+                // A message that is bad stays bad however often it comes: only one that may succeed later is asked for again.
+                if matches!(error, SinkError::Recoverable(_)) {
+                    emission.fail();
+                }
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 last.exception = error.to_string();
                 last.exception_time = last.invocation;
@@ -133,5 +143,21 @@ impl SinkTask {
             connection: last.connection.clone(),
             ..NodeMetrics::default()
         }
+    }
+}
+
+impl Abandon for Arc<Emission> {
+    fn abandon(&self) {
+        self.fail();
+    }
+}
+
+/// Messages taken from the queue and not yet sent; those left when the sink is given up are not acknowledged.
+#[derive(Default)]
+struct Batch(VecDeque<Arc<Emission>>);
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Abandon::abandon);
     }
 }

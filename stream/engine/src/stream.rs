@@ -16,7 +16,7 @@ use crate::expr::{Expr, Scene};
 use crate::index::Index;
 use crate::layout::Layout;
 use crate::plan::Program;
-use crate::queue::Queue;
+use crate::queue::{Abandon, Queue};
 use crate::row::{Origin, Row, Slot};
 use crate::source::{Body, Connection, Decode, Message};
 use crate::{Ack, Meta, StreamDef};
@@ -83,6 +83,14 @@ pub(crate) enum Item {
     Error(Arc<str>, Option<Ack>),
     /// One of the inputs ended.
     End,
+}
+
+impl Abandon for Item {
+    fn abandon(&self) {
+        if let Item::Row(_, _, Some(ack)) | Item::Error(_, Some(ack)) = self {
+            ack.fail();
+        }
+    }
 }
 
 impl Stream {
