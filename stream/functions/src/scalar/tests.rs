@@ -291,3 +291,57 @@ fn random_ones_have_their_shape() {
     assert!((0.0..1.0).contains(&call("rand").as_f64().unwrap()));
     assert_eq!(call("newuuid").as_str().unwrap().len(), 36);
 }
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Run, names};
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            (-3..40i64).prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            any::<String>().prop_map(Value::from),
+            "[$.a-c0-9:\\[\\]%-]{0,8}".prop_map(Value::from),
+            any::<Vec<u8>>().prop_map(Value::bytes),
+            any::<i64>().prop_map(Value::time_ms),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::array),
+                proptest::collection::btree_map("[a-c]".prop_map(|key| key.into()), inner, 0..3).prop_map(Value::map),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Whatever the arguments are, every function has a value or an error; aggregates too, and their state survives.
+        #[test]
+        fn no_argument_makes_a_function_panic(rows in proptest::collection::vec(proptest::collection::vec(any_value(), 4), 1..3)) {
+            for name in names() {
+                let function = lookup(name).unwrap();
+                let count = function.min.max(function.max.min(4)).min(4);
+                let args = |row: &'_ [Value]| row[..count].iter().map(|value| Cow::Owned(value.clone())).collect::<Vec<Cow<'static, Value>>>();
+                match function.run {
+                    Run::Scalar(_) => drop(function.call(&args(&rows[0]), &Context::default())),
+                    Run::Aggregate(make) => {
+                        let (mut aggregate, mut copy) = (make(), make());
+                        let added = rows.iter().try_for_each(|row| aggregate.add(&args(row)));
+                        copy.load(&aggregate.save());
+                        if added.is_ok() && let (Ok(one), Ok(other)) = (aggregate.result(), copy.result()) {
+                            // NaN equals nothing, so the printed forms are compared.
+                            prop_assert_eq!(crate::format::GoText(&one).to_string(), crate::format::GoText(&other).to_string(), "{}", name);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
