@@ -4,6 +4,9 @@
 //! `cargo bench -p edgeward-broker` · publisher and subscriber are the same bare code for both brokers, and a run counts
 //! only messages that arrived.
 
+// A benchmark prints, and a failed step ends it.
+#![allow(clippy::expect_used, clippy::print_stdout)]
+
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,8 +49,6 @@ async fn main() {
     tasks.shutdown(Duration::from_secs(5)).await;
 }
 
-/// A benchmark prints; that is its purpose.
-#[allow(clippy::print_stdout)]
 fn report(name: &str, ours: f64, theirs: Option<f64>) {
     match theirs {
         Some(theirs) => {
@@ -116,7 +117,6 @@ async fn sockets(address: SocketAddr, qos: u8, count: usize) -> f64 {
     seen as f64 / (last - start).as_secs_f64()
 }
 
-#[allow(clippy::print_stdout)]
 fn lost(count: usize) {
     println!("  ({count} messages were dropped by the broker)");
 }
@@ -148,7 +148,7 @@ async fn publish(mut stream: TcpStream, qos: QoS, count: usize) {
     // The end marker is published with the highest guarantee and keeps the connection open until it is answered.
     let end = Publish { qos: QoS::AtLeastOnce, topic, packet_id: 65_000, ..Publish::default() };
     send(&mut stream, &Packet::Publish(end)).await;
-    while acknowledged < usize::MAX {
+    loop {
         if stream.read_buf(&mut input).await.unwrap_or(0) == 0 {
             return;
         }
@@ -187,7 +187,6 @@ async fn receive(mut stream: TcpStream, qos: QoS) -> (usize, Instant) {
 }
 
 /// A mosquitto on a free port; none if it is not installed.
-#[allow(clippy::print_stdout)]
 async fn mosquitto() -> Option<(Child, SocketAddr)> {
     let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
     let file = std::env::temp_dir().join(format!("edgeward-bench-mosquitto-{}.conf", std::process::id()));

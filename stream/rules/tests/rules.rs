@@ -1,5 +1,8 @@
 //! The service from outside: REST scenarios, and the lives of rules over restarts.
 
+// A failed unwrap is a failed test; a test that is left out says so.
+#![allow(clippy::unwrap_used)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn decodes_formats() {
         let typed = [field("a", ColumnType::Bigint), field("b", ColumnType::Float), field("c", ColumnType::Boolean)];
-        let cases: [(&str, &[Field], &str, Result<&str, &str>); 9] = [
+        type Case<'a> = (&'a str, &'a [Field], &'a str, Result<&'a str, &'a str>);
+        let cases: [Case<'_>; 9] = [
             ("binary", &[], "hi", Ok(r#"[{"self":"aGk="}]"#)),
             ("urlencoded", &[], "a=1&b=x%20y+z&a=2", Ok(r#"[{"a":["1","2"],"b":"x y z"}]"#)),
             ("urlencoded", &typed, "a=1&b=2.5&c=true&d=e", Ok(r#"[{"a":1,"b":2.5,"c":true,"d":"e"}]"#)),
