@@ -78,12 +78,17 @@ pub struct BusDelivery {
     pub confirm: Option<Box<dyn FnOnce() + Send>>,
 }
 
+/// Largest payload of a [`CloudRecord`], in bytes: an outbox takes any record up to this.
+pub const MAX_RECORD_BYTES: usize = 768 << 10;
+/// Most bytes of payloads and names given to [`CloudOutbox::append`] at a time.
+pub const MAX_APPEND_BYTES: usize = 1 << 20;
+
 /// The way up to the cloud: keeps records on disk until the cloud has them.
 pub trait CloudOutbox: Send + Sync + 'static {
-    /// Appends records; resolves when all of them are on disk.
+    /// Appends records, [`MAX_APPEND_BYTES`] at most; resolves when all of them are on disk.
     ///
     /// # Errors
-    /// They are not; the text says why, and the call may be repeated.
+    /// They are not, because the disk is full or fails; the text says so, and the call is repeated.
     fn append<'a>(&'a self, records: &'a [CloudRecord]) -> BoxFuture<'a, Result<(), String>>;
 }
 

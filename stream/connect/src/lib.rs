@@ -31,7 +31,10 @@ mod validation_tests;
 
 pub use error::ConnectError;
 pub use format::decoder;
-pub use hosts::{BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus};
+pub use hosts::{
+    BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, MAX_APPEND_BYTES,
+    MAX_RECORD_BYTES,
+};
 pub use memory::MemoryBus;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};

@@ -117,7 +117,7 @@ async fn sinks_check_their_properties() {
         ("file", json!({}), "path is required"),
         ("file", json!({"path": "/"}), "names no file"),
         ("file", json!({"path": "x", "rollingNamePattern": "y"}), "not prefix, suffix or none"),
-        ("cloud", json!({"stream": "s", "identityFields": ["a"]}), ""),
+        ("cloud", json!({"stream": "s", "identity": ["a"]}), ""),
         ("cloud", json!({"stream": "x".repeat(300)}), "300 bytes are too long"),
     ];
     for (kind, properties, text) in cases {

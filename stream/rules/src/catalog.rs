@@ -146,6 +146,13 @@ impl Catalog {
         if create.options.schema_id.is_some() {
             return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
         }
+        if let Some(key) = create.options.conf_key.as_deref().filter(|key| *key != "default") {
+            let message = format!(
+                "Create {} fails: CONF_KEY {key} is not supported by this version; use EXTRA.",
+                word(create.kind)
+            );
+            return Err(refuse(message));
+        }
         let opened = self.source(create, false).map(drop);
         let format = self.format(create).map(drop);
         opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))

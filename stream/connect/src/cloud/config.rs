@@ -11,8 +11,8 @@ pub(super) struct Config {
     pub(super) stream: Arc<str>,
     /// `timestampField`: column with the row's time in ms; the time of the result by default.
     pub(super) timestamp_field: Option<String>,
-    /// `identityFields`: columns that together make a reading the one it is, so that one sent again is stored once.
-    pub(super) identity_fields: Vec<String>,
+    /// `identity`: columns that together make a reading the one it is, so that one sent again is stored once.
+    pub(super) identity: Vec<String>,
 }
 
 impl Config {
@@ -25,7 +25,7 @@ impl Config {
         Ok(Config {
             stream: stream.into(),
             timestamp_field: props.text("timestampField")?.map(str::to_owned),
-            identity_fields: props.list("identityFields")?,
+            identity: props.list("identity")?,
         })
     }
 }

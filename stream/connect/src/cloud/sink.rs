@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::config::Config;
 use crate::sink::{Encoder, Payloads};
-use crate::{CloudOutbox, CloudRecord, ConnectError, SinkOptions};
+use crate::{CloudOutbox, CloudRecord, ConnectError, MAX_APPEND_BYTES, MAX_RECORD_BYTES, SinkOptions};
 
 /// Emissions between the rule and the disk.
 const QUEUE: usize = 1_024;
 /// Longest identity that is sent as it is; longer ones are hashed.
 const MAX_IDENTITY: usize = 32;
+/// What a record needs beside name and payload, generously.
+const RECORD_OVERHEAD: usize = 128;
 
 static APPENDED: Counter = Counter::new("edgeward_connect_cloud_records_total", "records of cloud sinks on disk");
 static RETRIES: Counter =
@@ -55,11 +57,17 @@ impl CloudSink {
 
     fn records(&mut self, emission: &Emission) -> Result<Vec<CloudRecord>, SinkError> {
         self.encoder.encode(emission, &mut self.payloads)?;
+        if let Some(payload) = self.payloads.iter().find(|payload| payload.len() > MAX_RECORD_BYTES) {
+            let size = payload.len();
+            return Err(SinkError::Rejected(format!(
+                "a row of {size} bytes is too large for the cloud, the limit is {MAX_RECORD_BYTES}"
+            )));
+        }
         let (config, payloads) = (&self.config, self.payloads.iter());
         let record = |(row, payload): (&OutRow, &[u8])| CloudRecord {
             stream: config.stream.clone(),
             at: config.timestamp_field.as_deref().and_then(|field| time(row.get(field))).unwrap_or(emission.at),
-            identity: identity(row, &config.identity_fields),
+            identity: identity(row, &config.identity),
             payload: payload.to_vec(),
         };
         Ok(emission.rows.iter().zip(payloads).map(record).collect())
@@ -98,19 +106,33 @@ async fn write(
     while waiting.recv_many(&mut batch, QUEUE).await > 0 {
         let (records, acks): (Vec<_>, Vec<_>) = batch.drain(..).map(|waiting| (waiting.records, waiting.acks)).unzip();
         let records: Vec<CloudRecord> = records.into_iter().flatten().collect();
-        if !append(&*outbox, &records, &tasks).await {
-            acks.iter().flatten().for_each(Ack::fail);
+        let mut rest = records.as_slice();
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(group_length(rest));
+            if !append(&*outbox, group, &tasks).await {
+                acks.iter().flatten().for_each(Ack::fail);
+                break;
+            }
+            rest = after;
         }
     }
+    // Nobody may be waiting for the end.
     let _ = done.send(());
+}
+
+/// How many records from the front may be appended together; at least one.
+fn group_length(records: &[CloudRecord]) -> usize {
+    let mut bytes = 0;
+    let fits = |record: &&CloudRecord| {
+        bytes += record.payload.len() + record.stream.len() + RECORD_OVERHEAD;
+        bytes <= MAX_APPEND_BYTES
+    };
+    records.iter().take_while(fits).count().max(1)
 }
 
 /// Appends records, trying again until the rule is stopped. Returns whether they are on disk.
 async fn append(outbox: &dyn CloudOutbox, records: &[CloudRecord], tasks: &Tasks) -> bool {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
-    if records.is_empty() {
-        return true;
-    }
     loop {
         match outbox.append(records).await {
             Ok(()) => {

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::testing::{emission, request};
-use crate::{CloudOutbox, CloudRecord, ConnectError, Hosts, registry};
+use crate::{CloudOutbox, CloudRecord, ConnectError, Hosts, MAX_APPEND_BYTES, MAX_RECORD_BYTES, registry};
 
 #[derive(Default)]
 struct Memory {
@@ -27,6 +27,8 @@ impl CloudOutbox for Memory {
             if self.full.load(Ordering::SeqCst) {
                 return Err("disk full".into());
             }
+            let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+            assert!(!records.is_empty() && bytes <= MAX_APPEND_BYTES);
             self.records.lock().extend_from_slice(records);
             Ok(())
         })
@@ -37,7 +39,7 @@ impl CloudOutbox for Memory {
 async fn each_row_is_a_record_with_time_and_identity() {
     let outbox = Arc::new(Memory::default());
     let hosts = Hosts { outbox: Some(outbox.clone()), ..Hosts::default() };
-    let props = json!({"stream": "s", "timestampField": "ts", "identityFields": ["device", "n"]});
+    let props = json!({"stream": "s", "timestampField": "ts", "identity": ["device", "n"]});
     let mut sink = registry::sink("cloud", &request(&props), &hosts).unwrap().sink;
     let long = "x".repeat(40);
     let rows = format!(r#"[{{"device":"d","n":1,"ts":5}},{{"device":"{long}","n":2}}]"#);
@@ -81,4 +83,18 @@ async fn tokens_wait_for_the_disk() {
 async fn there_must_be_an_outbox() {
     let made = registry::sink("cloud", &request(&json!({})), &Hosts::default());
     assert!(matches!(made.err(), Some(ConnectError::NotHere(_))));
+}
+
+#[tokio::test]
+async fn large_results_are_appended_in_groups_and_too_large_rows_refused() {
+    let outbox = Arc::new(Memory::default());
+    let hosts = Hosts { outbox: Some(outbox.clone()), ..Hosts::default() };
+    let mut sink = registry::sink("cloud", &request(&json!({})), &hosts).unwrap().sink;
+    let row = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes));
+    let rows = vec![row(MAX_RECORD_BYTES - 100); 3].join(",");
+    sink.send(&emission(&format!("[{rows}]"))).await.unwrap();
+    let refused = sink.send(&emission(&format!("[{}]", row(MAX_RECORD_BYTES)))).await;
+    assert!(matches!(refused, Err(edgeward_engine::SinkError::Rejected(_))));
+    sink.close().await;
+    assert_eq!(outbox.records.lock().len(), 3);
 }
