@@ -16,6 +16,9 @@ use crate::core::Core;
 use crate::router::RouteCache;
 use crate::{Client, Message, metrics};
 
+/// First byte of a CONNECT packet.
+const CONNECT: u8 = 0x10;
+
 /// Reads the CONNECT, decides, and queues the CONNACK as the connection's first output. None: refused or gone.
 pub(super) async fn open<R, W>(
     core: Arc<Core>,
@@ -65,6 +68,10 @@ async fn read_connect<R: AsyncRead + Unpin>(
     limit: usize,
 ) -> Result<Box<Connect>, Option<MqttError>> {
     loop {
+        // Whoever begins with something else is told at once, not when the length it seems to have has come.
+        if input.first().is_some_and(|first| *first != CONNECT) {
+            return Err(Some(MqttError::UnknownProtocol));
+        }
         match decode(Version::V311, input, limit).map_err(Some)? {
             Some(Packet::Connect(connect)) => return Ok(connect),
             Some(_) => return Err(Some(MqttError::UnknownProtocol)),
