@@ -7,7 +7,7 @@ use edgeward_store::Key;
 use edgeward_wire::{Content, Envelope, content, group, operation, source};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::requests::Refusal;
 use super::{End, Options, Session};
@@ -91,7 +91,7 @@ fn message(key: &Key, document: Document) -> Result<Option<Envelope>, Error> {
     let namespace = key.namespace.as_deref().unwrap_or("null");
     let name = &key.name;
     let uid = object.uid();
-    let status = object.get(&["status"]);
+    let status = object.get(&["status"]).cloned().map(complete_conditions);
     let (operation, resource, content) = if POD.is(key) && mark.gone {
         let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
         (operation::DELETE, format!("{namespace}/pod/{name}"), encode(&options)?)
@@ -108,6 +108,18 @@ fn message(key: &Key, document: Document) -> Result<Option<Envelope>, Error> {
         return Ok(None);
     };
     Ok(Some(Envelope::new(clock::now_ms(), source::EDGED, group::META, operation, resource, content)))
+}
+
+/// Names what a condition no longer has: the cloud merges conditions by type, and would keep the reason of a state that is
+/// past.
+fn complete_conditions(mut status: Value) -> Value {
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for field in ["reason", "message"] {
+            condition.entry(field).or_insert(Value::Null);
+        }
+    }
+    status
 }
 
 pub(crate) fn encode<T: serde::Serialize + ?Sized>(value: &T) -> Result<Content, Error> {

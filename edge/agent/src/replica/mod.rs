@@ -238,13 +238,18 @@ impl Replica {
         Ok(entries)
     }
 
-    /// The objects with unsent changes, after reading all marks again: the start of a session.
+    /// The objects with something to tell, after reading all marks again: the start of a session.
+    ///
+    /// The node's word about its pods is among it in any case: while the node was out of sight, the cloud may have judged
+    /// them itself (a lost node's pods count as not ready), and nobody but the node can set that right.
     pub(crate) async fn unsent(&self) -> Result<Arc<Unsent>, Error> {
         self.unsent.rewind();
         for kind in [kinds::NODE, POD, EVENT] {
             for (key, document) in self.list(kind).await?.0 {
                 if document.mark.unsent.is_some() {
                     self.unsent.push(&key);
+                } else if POD.is(&key) && document.mark.own_status {
+                    self.report(&key, document.object.uid(), |_| true).await?;
                 }
             }
         }
