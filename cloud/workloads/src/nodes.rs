@@ -32,17 +32,25 @@ const UNKNOWN_WHEN_LOST: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure",
 /// When each node was last heard of, by our own monotonic clock: the node's clock may be wrong, and so may ours jump.
 #[derive(Default)]
 pub(crate) struct Heartbeats {
-    heard: Mutex<HashMap<String, (Option<MicroTime>, Instant)>>,
+    heard: Mutex<HashMap<String, (Pulse, Instant)>>,
+}
+
+/// What changes while a node lives: its Lease, and the heartbeat in its own status. Either is a sign of life, and after
+/// an outage either may come first.
+#[derive(Clone, Default, PartialEq)]
+struct Pulse {
+    renewed: Option<MicroTime>,
+    reported: Option<Time>,
 }
 
 impl Heartbeats {
-    /// How long ago the node's Lease was last seen to change.
-    fn silence(&self, node: &str, renewed: Option<&MicroTime>) -> Duration {
+    /// How long ago the node's pulse was last seen to change.
+    fn silence(&self, node: &str, pulse: Pulse) -> Duration {
         let mut heard = self.heard.lock();
         let now = Instant::now();
-        let entry = heard.entry(node.to_owned()).or_insert_with(|| (renewed.cloned(), now));
-        if entry.0.as_ref() != renewed {
-            *entry = (renewed.cloned(), now);
+        let entry = heard.entry(node.to_owned()).or_insert_with(|| (pulse.clone(), now));
+        if entry.0 != pulse {
+            *entry = (pulse, now);
         }
         now - entry.1
     }
@@ -58,15 +66,22 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Result<Option<
         return Ok(None);
     };
     let lease = context.leases.get(&Key::new(LEASES, &key.name));
-    let renewed = lease.as_ref().and_then(|lease| lease.spec.as_ref()).and_then(|spec| spec.renew_time.as_ref());
-    let silence = context.heartbeats.silence(&key.name, renewed);
+    let pulse = Pulse {
+        renewed: lease.and_then(|lease| lease.spec.as_ref()?.renew_time.clone()),
+        reported: condition(&node, "Ready").and_then(|ready| ready.last_heartbeat_time.clone()),
+    };
+    let silence = context.heartbeats.silence(&key.name, pulse);
     let left = context.options.node_grace.saturating_sub(silence);
     let mut node = node;
     if left.is_zero() && ready_status(&node) != Some("Unknown") {
         node = Arc::new(mark_lost(&context, &node).await?);
     }
     keep_taints(&context, &node).await?;
-    keep_pods(&context, &node).await?;
+    context.evictions.add_all(context.pods.find(&node_term(&key.name)).iter().map(|pod| Key::of(&**pod)));
+    // A node that renews its Lease again is on its way back, and what it says of its pods counts.
+    if left.is_zero() {
+        doubt_pods(&context, &node).await?;
+    }
     Ok(if left.is_zero() { None } else { Some(left) })
 }
 
@@ -148,12 +163,8 @@ async fn keep_taints(context: &Context, node: &Node) -> Result<(), Error> {
 }
 
 /// The pods of a lost node are no longer known to be ready, except those that are meant to go on alone.
-async fn keep_pods(context: &Context, node: &Node) -> Result<(), Error> {
+async fn doubt_pods(context: &Context, node: &Node) -> Result<(), Error> {
     let name = node.metadata.name.as_deref().unwrap_or_default();
-    context.evictions.add_all(context.pods.find(&node_term(name)).iter().map(|pod| Key::of(&**pod)));
-    if ready_status(node) != Some("Unknown") {
-        return Ok(());
-    }
     for pod in context.pods.find(&node_term(name)) {
         if !pods::is_ready(&pod) || eviction::is_autonomous(context, &pod, node) {
             continue;
@@ -207,12 +218,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_measured_by_our_own_clock() {
         let heartbeats = Heartbeats::default();
-        let at = |text: &str| MicroTime(text.parse().expect("a time"));
-        let future = at("2099-01-01T00:00:00Z");
-        assert_eq!(heartbeats.silence("n", Some(&future)), Duration::ZERO);
+        let renewed =
+            |text: &str| Pulse { renewed: Some(MicroTime(text.parse().expect("a time"))), ..Pulse::default() };
+        let future = renewed("2099-01-01T00:00:00Z");
+        assert_eq!(heartbeats.silence("n", future.clone()), Duration::ZERO);
         tokio::time::advance(Duration::from_secs(30)).await;
-        assert_eq!(heartbeats.silence("n", Some(&future)), Duration::from_secs(30));
-        let past = at("1999-01-01T00:00:00Z");
-        assert_eq!(heartbeats.silence("n", Some(&past)), Duration::ZERO, "a renewal with a wrong clock is a renewal");
+        assert_eq!(heartbeats.silence("n", future), Duration::from_secs(30));
+        let past = renewed("1999-01-01T00:00:00Z");
+        assert_eq!(heartbeats.silence("n", past.clone()), Duration::ZERO, "a renewal with a wrong clock is a renewal");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        let reported = Some(Time("2026-01-01T00:00:00Z".parse().expect("a time")));
+        assert_eq!(heartbeats.silence("n", Pulse { reported, ..past }), Duration::ZERO, "so is a report");
     }
 }
