@@ -41,6 +41,8 @@ pub(crate) async fn start(options: &AgentOptions, settings: Options, tasks: &Tas
     let handle = Agent::start(settings, tasks).await?;
     let hosts = surroundings::of_agent(&handle);
     rules::start(&options.data_dir.join(RULES), options.rest_listen, hosts, tasks).await?;
+    // Only now: what a device sends is acknowledged when the rules have it, and they have to be there for that.
+    handle.broker().open();
     Ok(handle)
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn settings(options: &AgentOptions, name: &str, server: &str) -> anyh
         settings.node.labels.insert(key.to_owned(), value.to_owned());
     }
     settings.broker.listen.clone_from(&options.mqtt_listen);
+    settings.broker.hold = true;
     settings.local_api = Some(loopback(options.local_api_listen)?);
     if !options.disable_pods {
         let pods = pods(options, name)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use edgeward_service::{Backoff, Tasks};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::core::Core;
 use crate::store::Store;
@@ -38,12 +38,19 @@ impl Broker {
             Store::run(store.clone(), &tasks);
         }
         let slots = Arc::new(Semaphore::new(core.limits.max_connections));
+        let door = watch::Sender::new(!core.options.hold);
         for listener in listeners {
+            let mut open = door.subscribe();
             let accept = accept(listener, core.clone(), slots.clone(), tasks.clone());
-            tasks.spawn_until_cancelled("accept", accept);
+            tasks.spawn_until_cancelled("accept", async move {
+                // The door outlives its handle's clones only as long as one of them can open it.
+                if open.wait_for(|open| *open).await.is_ok() {
+                    accept.await;
+                }
+            });
         }
         tracing::info!(addresses = ?addresses, "MQTT broker started");
-        Ok(Handle { core, addresses })
+        Ok(Handle { core, addresses, door })
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use edgeward_mqtt::{Filter, QoS};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::batch::Batch;
 use crate::confirm::{Asker, Tell};
@@ -18,6 +18,7 @@ use crate::{BrokerError, Message, SubscribeOptions, Subscription};
 pub struct Handle {
     pub(crate) core: Arc<Core>,
     pub(crate) addresses: Arc<[SocketAddr]>,
+    pub(crate) door: watch::Sender<bool>,
 }
 
 impl Handle {
@@ -84,6 +85,11 @@ impl Handle {
             }
         }
         Ok(Subscription { local, core, filters, taken: Vec::new() })
+    }
+
+    /// Lets clients in, where [`crate::Options::hold`] kept them waiting.
+    pub fn open(&self) {
+        self.door.send_replace(true);
     }
 
     /// The addresses the broker listens on, in the order of the options, with real ports.

@@ -13,6 +13,9 @@ use crate::Access;
 pub struct Options {
     /// TCP addresses to listen on; port 0 takes a free one ([`crate::Handle::addresses`] tells which). Empty: in-process only.
     pub listen: Vec<SocketAddr>,
+    /// Bind the addresses, but let nobody in before [`crate::Handle::open`]: for a program whose own subscribers must be there
+    /// before the first message is acknowledged. Clients wait in the system's queue meanwhile.
+    pub hold: bool,
     /// SQLite file for persistent sessions and retained messages; none keeps them in memory only.
     pub store: Option<PathBuf>,
     /// Who may connect, publish and subscribe; none lets everybody.
@@ -24,7 +27,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1883))];
-        Options { listen, store: None, access: None, limits: Limits::default() }
+        Options { listen, hold: false, store: None, access: None, limits: Limits::default() }
     }
 }
 
@@ -32,6 +35,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Options")
             .field("listen", &self.listen)
+            .field("hold", &self.hold)
             .field("store", &self.store)
             .field("access", &self.access.is_some())
             .field("limits", &self.limits)

@@ -33,8 +33,10 @@ impl Running {
         let Some(source) = self.source.lock().take() else { return };
         let context = SourceContext { emitter: Emitter::new(self.stream.clone()), tasks: self.tasks.clone() };
         let (stream, failure, tasks) = (self.stream.clone(), self.failure.clone(), self.tasks.clone());
+        // Called here, awaited there: a source that can subscribe at once has subscribed when the rule counts as started.
+        let running = source.run(context);
         self.tasks.spawn("source", async move {
-            match source.run(context).await {
+            match running.await {
                 // A source that was told to stop has not come to its end.
                 _ if tasks.is_cancelled() => return,
                 Ok(()) => {}

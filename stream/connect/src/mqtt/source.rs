@@ -26,11 +26,13 @@ pub(super) struct BusSource {
 
 impl Source for BusSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
+        let acknowledge = self.acknowledge && self.config.qos != QoS::AtMostOnce;
+        let options = BusOptions { capacity: self.config.buffer_length, acknowledge };
+        // At once, not when the future is first polled: a node lets its devices in when its rules have been started, and
+        // must not acknowledge a message that a rule was about to subscribe to.
+        let subscribed = self.bus.subscribe(self.config.filter.text().as_str(), options);
         Box::pin(async move {
-            let acknowledge = self.acknowledge && self.config.qos != QoS::AtMostOnce;
-            let options = BusOptions { capacity: self.config.buffer_length, acknowledge };
-            let filter = self.config.filter.text().as_str();
-            let mut messages = self.bus.subscribe(filter, options).map_err(SourceError)?;
+            let mut messages = subscribed.map_err(SourceError)?;
             let SourceContext { emitter, tasks } = context;
             emitter.connection(Connection::Connected);
             let mut topics = Topics::default();
