@@ -2,7 +2,7 @@
 //!
 //! Each check returns the faults it found, none for a valid text.
 
-use rand::Rng;
+use rand::RngExt;
 
 use crate::{Cause, GroupResource, Object};
 

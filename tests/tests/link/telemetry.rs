@@ -7,7 +7,7 @@ use std::time::Duration;
 use edgeward_agent::outbox::COUNTER_BITS;
 use edgeward_agent::{Agent, Options};
 use edgeward_service::Tasks;
-use rand::Rng;
+use rand::RngExt;
 
 use crate::lab::{Cloud, Mood, Node, agent_options, eventually};
 

@@ -8,7 +8,7 @@ use edgeward_objects::{GroupResource, Object};
 use edgeward_store::{Entry, ListQuery, Scope, Store, StoreError};
 use ipnet::Ipv4Net;
 use parking_lot::Mutex;
-use rand::Rng as _;
+use rand::RngExt as _;
 
 use crate::error::Error;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use edgeward_objects::{ApiError, Cause};
 use edgeward_store::{Change, Entry, Revision, StoreError, Watch};
 use futures::{FutureExt as _, StreamExt as _};
-use rand::Rng as _;
+use rand::RngExt as _;
 use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 
