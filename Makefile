@@ -39,7 +39,8 @@ lint:
 	$(CARGO) test --locked -p xtask
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
-	@$(CARGO) deny check advisories || echo 'left out: advisories (their database could not be fetched)'
+	@if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories; \
+	else echo 'left out: advisories, because their database cannot be fetched here'; fi
 
 bench: setup-tests build
 	$(EDGEWARD) bench
