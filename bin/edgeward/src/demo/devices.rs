@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+use super::cluster::apply_text;
 use super::stage::{Progress, eventually};
-use super::stages::apply_text;
 use super::world::{FACTORIES, Factory, NAMESPACE, World};
 
 const MODELS: &str = include_str!("../../../../examples/factory/manifests/models.yaml");

@@ -6,8 +6,6 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::world::which;
-
 /// A kubectl that talks to one API.
 #[derive(Clone)]
 pub(super) struct Kubectl {
@@ -59,4 +57,11 @@ pub(super) fn text(shown: &str, output: &Output) -> anyhow::Result<String> {
         bail!("kubectl {shown}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The program of that name on the PATH (or where Debian puts daemons).
+pub(super) fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }

@@ -4,6 +4,7 @@
 //! What a stage says about itself it has seen through the interfaces people use: kubectl, REST, the telemetry store.
 
 mod alarms;
+mod cluster;
 mod data;
 mod devices;
 mod images;

@@ -10,10 +10,10 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use super::alarms::{self, MACHINE_ALARMS};
+use super::cluster::{apply_text, client, is_ready, is_running};
 use super::data::Machine;
 use super::rest;
 use super::stage::{Progress, eventually};
-use super::stages::{apply_text, client, is_ready, is_running};
 use super::world::{Factory, NAMESPACE, World};
 
 const LATE: &str = include_str!("../../../../examples/factory/manifests/late.yaml");

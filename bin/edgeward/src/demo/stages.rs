@@ -1,14 +1,13 @@
 //! The stages, in the order of the story.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
 
+use super::cluster::{apply_text, client, is_ready, is_running};
 use super::stage::{Progress, Story, eventually};
 use super::world::{FACTORIES, NAMESPACE, World};
 use super::{alarms, data, devices, images, outage};
@@ -44,13 +43,6 @@ async fn remote_site(story: &mut Story, world: &mut World) -> bool {
         && story.stage("meanwhile", async |progress| outage::meanwhile(world, progress).await).await
         && story.stage("heal", async |progress| outage::heal(world, &machine, &mut outage, progress).await).await
         && story.stage("alarms", async |_| judge(world, &machine).await).await
-}
-
-/// A client as any program would make it, from the administrator's file.
-pub(super) async fn client(world: &World) -> anyhow::Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(world.cloud_dir().join("admin.kubeconfig"))?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }
 
 async fn cloud(world: &mut World, _: Progress) -> anyhow::Result<String> {
@@ -128,22 +120,8 @@ async fn refused(world: &World, what: &str, token: &str) -> anyhow::Result<Strin
     Ok(words.trim_start_matches("edgeward: ").to_owned())
 }
 
-pub(super) fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
 fn has_taint(node: &Node) -> bool {
     node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).is_some_and(|taints| !taints.is_empty())
-}
-
-/// Writes a manifest beside the logs and applies it, so that a user finds what was applied.
-pub(super) async fn apply_text(world: &World, name: &str, text: &str) -> anyhow::Result<String> {
-    let folder = world.dir.join("manifests");
-    std::fs::create_dir_all(&folder)?;
-    let path: PathBuf = folder.join(name);
-    std::fs::write(&path, text)?;
-    world.kubectl()?.run(&["apply", "-f", &path.display().to_string()]).await
 }
 
 /// Applies a manifest, and once more to see that nothing changes. Returns how many objects there are.
@@ -177,14 +155,6 @@ async fn apply(world: &mut World, progress: Progress) -> anyhow::Result<String> 
     let seconds = begun.elapsed().as_secs_f64();
     show_tables(world, &progress).await?;
     Ok(format!("{applied} objects, unchanged by a second apply; {wanted} pods running after {seconds:.1} s"))
-}
-
-pub(super) fn is_running(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let ready = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    status.and_then(|status| status.phase.as_deref()) == Some("Running")
-        && ready.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        && pod.metadata.deletion_timestamp.is_none()
 }
 
 async fn show_tables(world: &World, progress: &Progress) -> anyhow::Result<()> {

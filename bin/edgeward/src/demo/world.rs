@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::kubectl::Kubectl;
+use super::kubectl::{Kubectl, which};
 use super::net::Link;
 use super::process::Process;
 use crate::cli::DemoOptions;
@@ -146,10 +146,6 @@ impl World {
         self.root
     }
 
-    pub(super) fn program(&self) -> &Path {
-        &self.program
-    }
-
     pub(super) fn cloud_dir(&self) -> PathBuf {
         self.dir.join("cloud")
     }
@@ -162,10 +158,7 @@ impl World {
         let mut command = Command::new(&self.program);
         command.arg("server").arg("--data-dir").arg(self.cloud_dir());
         command.arg(format!("--https-listen-port={API_PORT}")).arg("--node-monitor-grace-period=8s");
-        if let Some(link) = self.factories.iter().find_map(|factory| factory.link.as_ref()) {
-            // Only the factories' cables, not whatever network this machine is in.
-            let _ = link;
-        } else {
+        if !self.root {
             command.arg("--hub-address=127.0.0.1");
         }
         self.server = Some(Process::start("server", command, &self.dir.join("server.log"))?);
@@ -322,11 +315,4 @@ fn unmount_below(dir: &Path) -> anyhow::Result<()> {
         nix::mount::umount2(mount, nix::mount::MntFlags::MNT_DETACH).with_context(|| format!("unmount {mount}"))?;
     }
     Ok(())
-}
-
-/// The program of that name on the PATH (or where Debian puts daemons).
-pub(super) fn which(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }
