@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use edgeward_functions::json::{self, Numbers, Printer};
-use rand::Rng as _;
+use rand::RngExt as _;
 use sha2::Digest as _;
 
 use super::{Function, Ty, function, int, text};
