@@ -4,11 +4,11 @@ use edgeward_functions::json::{Numbers, parse};
 use edgeward_template::Template;
 
 fn run(template: &str, data: &str) -> Result<String, String> {
-    let data = parse(data.as_bytes(), Numbers::Float).unwrap();
+    let data = parse(data.as_bytes(), Numbers::Float).map_err(|error| error.to_string())?;
     let template = Template::parse("sink", template).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     template.execute(&data, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).unwrap())
+    String::from_utf8(out).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn run(text: &str) {
     if let Ok(template) = Template::parse("sink", text) {
         for data in DATA {
             let mut out = Vec::new();
-            let _ = template.execute(&parse(data.as_bytes(), Numbers::Float).unwrap(), &mut out);
+            let data = parse(data.as_bytes(), Numbers::Float).unwrap_or_default();
+            let _ = template.execute(&data, &mut out);
         }
     }
 }
