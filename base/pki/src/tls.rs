@@ -71,6 +71,12 @@ pub fn unverified_client_config() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
+/// A verifier that accepts every certificate, for connectors whose user asked for `insecureSkipVerify`. The link and the API
+/// never use it.
+pub fn any_server() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyServer(provider().signature_verification_algorithms))
+}
+
 /// The crypto provider of the whole program.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use edgeward_mqtt::Text;
 use futures::future::BoxFuture;
 
-use crate::MemoryBus;
+use crate::{HttpHost, MemoryBus};
 
 /// The surroundings of the connectors. Clones are the same surroundings.
 #[derive(Clone, Default)]
@@ -18,6 +18,8 @@ pub struct Hosts {
     pub outbox: Option<Arc<dyn CloudOutbox>>,
     /// Topics of the `memory` connector.
     pub memory: Arc<MemoryBus>,
+    /// The server of `httppush`, `websocket` and `sse`.
+    pub http: Arc<HttpHost>,
 }
 
 impl fmt::Debug for Hosts {

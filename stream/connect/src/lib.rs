@@ -16,19 +16,30 @@ mod error;
 mod file;
 mod format;
 mod hosts;
+mod http;
+mod httppull;
+mod httppush;
 mod log;
 mod memory;
 mod mqtt;
 mod nop;
+#[cfg(test)]
+mod peer;
 mod props;
 pub mod registry;
+mod rest;
+mod simulator;
 mod sink;
+mod sse;
+mod template;
 #[cfg(test)]
 mod testing;
 mod tls;
 #[cfg(test)]
 mod validation_tests;
+mod websocket;
 
+pub use self::http::HttpHost;
 pub use error::ConnectError;
 pub use format::decoder;
 pub use hosts::{

@@ -3,7 +3,10 @@
 use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
-use crate::{ConnectError, Hosts, Props, SinkOptions, cloud, file, log, memory, mqtt, nop};
+use crate::{
+    ConnectError, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, log, memory, mqtt, nop, rest, simulator,
+    sse, websocket,
+};
 
 /// What a stream asks of a source.
 #[derive(Debug, Clone)]
@@ -34,10 +37,19 @@ type MakeSource = fn(&SourceRequest, &Hosts) -> Result<Box<dyn Source>, ConnectE
 type MakeSink = fn(&SinkRequest, SinkOptions, &Hosts) -> Result<Box<dyn Sink>, ConnectError>;
 
 /// Sources in alphabetical order.
-const SOURCES: [(&str, MakeSource); 3] = [("file", file::source), ("memory", memory::source), ("mqtt", mqtt::source)];
+const SOURCES: &[(&str, MakeSource)] = &[
+    ("file", file::source),
+    ("httppull", httppull::source),
+    ("httppush", httppush::source),
+    ("memory", memory::source),
+    ("mqtt", mqtt::source),
+    ("simulator", simulator::source),
+    ("sse", sse::source),
+    ("websocket", websocket::source),
+];
 
 /// Sinks in alphabetical order. `logToMemory` is what a rule without actions gets.
-const SINKS: [(&str, MakeSink); 7] = [
+const SINKS: &[(&str, MakeSink)] = &[
     ("cloud", cloud::sink),
     ("file", file::sink),
     ("log", log::sink),
@@ -45,6 +57,9 @@ const SINKS: [(&str, MakeSink); 7] = [
     ("memory", memory::sink),
     ("mqtt", mqtt::sink),
     ("nop", nop::sink),
+    ("rest", rest::sink),
+    ("sse", sse::sink),
+    ("websocket", websocket::sink),
 ];
 
 /// Names of the source types.

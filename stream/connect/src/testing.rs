@@ -1,5 +1,6 @@
 //! A stream with one rule `SELECT *` over the source under test, for the connectors' tests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_engine::json::{Numbers, parse};
@@ -14,7 +15,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::{ConnectError, Hosts, Props, SinkRequest, SourceRequest, decoder, registry};
+use crate::{ConnectError, Hosts, HttpHost, Props, SinkRequest, SourceRequest, decoder, registry};
 
 pub(crate) fn props(value: &Value) -> Props {
     Props::new(value.as_object().unwrap().clone())
@@ -22,6 +23,11 @@ pub(crate) fn props(value: &Value) -> Props {
 
 pub(crate) fn request(props_of: &Value) -> SinkRequest {
     SinkRequest { rule: "r".into(), props: props(props_of), tasks: Tasks::root("test") }
+}
+
+/// A shared server at a port nobody else has.
+pub(crate) fn any_port() -> Arc<HttpHost> {
+    Arc::new(HttpHost::new(([127, 0, 0, 1], 0).into()))
 }
 
 pub(crate) fn emission(rows: &str) -> Emission {
@@ -34,6 +40,7 @@ pub(crate) fn emission(rows: &str) -> Emission {
 pub(crate) struct Running {
     pub(crate) tasks: Tasks,
     rows: mpsc::Receiver<String>,
+    stream: Arc<Stream>,
     pub(crate) rule: RuleHandle,
     ended: tokio::sync::oneshot::Receiver<Result<(), String>>,
 }
@@ -83,6 +90,7 @@ pub(crate) fn start(kind: &str, create: &str, properties: &Value, hosts: &Hosts)
     let sink =
         SinkInput { kind: "test".into(), sink: Box::new(Collect(sender)), buffer_length: 10_000, omit_if_empty: false };
     let rule = RuleTask::start("r", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
+    let running = stream.clone();
     let (done, ended) = tokio::sync::oneshot::channel();
     let context = SourceContext { emitter: Emitter::new(stream.clone()), tasks: tasks.clone() };
     tasks.spawn("source", async move {
@@ -90,12 +98,22 @@ pub(crate) fn start(kind: &str, create: &str, properties: &Value, hosts: &Hosts)
         stream.end();
         let _ = done.send(result.map_err(|error| error.to_string()));
     });
-    Ok(Running { tasks, rows, rule, ended })
+    Ok(Running { tasks, rows, stream: running, rule, ended })
 }
 
 impl Running {
     pub(crate) async fn row(&mut self) -> String {
         tokio::time::timeout(Duration::from_secs(20), self.rows.recv()).await.expect("a row").expect("a row")
+    }
+
+    /// Whether no row is waiting.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.rows.try_recv().is_err()
+    }
+
+    /// Waits until the source is connected.
+    pub(crate) async fn connected(&self) {
+        until(|| self.stream.connection() == Some(edgeward_engine::Connection::Connected)).await;
     }
 
     /// All rows of a source that ends, and how it ended.

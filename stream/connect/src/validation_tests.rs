@@ -27,7 +27,12 @@ impl CloudOutbox for Nowhere {
 }
 
 fn on_a_node() -> Hosts {
-    Hosts { bus: Some(Arc::new(Nowhere)), outbox: Some(Arc::new(Nowhere)), ..Hosts::default() }
+    Hosts {
+        bus: Some(Arc::new(Nowhere)),
+        outbox: Some(Arc::new(Nowhere)),
+        http: crate::testing::any_port(),
+        ..Hosts::default()
+    }
 }
 
 /// Expects the error to contain a text; empty means that there is none.
@@ -40,7 +45,7 @@ fn expect(what: &str, result: Result<(), crate::ConnectError>, text: &str) {
 
 #[tokio::test]
 async fn sources_check_their_properties() {
-    let cases: [(&str, &str, Value, &str); 31] = [
+    let cases = [
         ("kafka", "t", json!({}), "source kafka not found"),
         ("mqtt", "a/+", json!({}), ""),
         ("mqtt", "a/#", json!({"qos": 2, "server": "tcp://h:1", "clientid": "c", "protocolVersion": "3.1"}), ""),
@@ -53,11 +58,31 @@ async fn sources_check_their_properties() {
         ("mqtt", "a", json!({"server": 5}), "'server' expected type 'string'"),
         ("mqtt", "a", json!({"server": "tcp://h", "protocolVersion": "5"}), "5 is not supported"),
         ("mqtt", "a", json!({"server": "tcp://h", "password": "x"}), "needs a username"),
-        ("mqtt", "a", json!({"server": "ssl://h"}), "rootCaPath is required"),
+        ("mqtt", "a", json!({"server": "ssl://h"}), ""),
+        ("mqtt", "a", json!({"server": "ssl://h", "insecureSkipVerify": true}), ""),
+        ("mqtt", "a", json!({"server": "ssl://h", "rootCARaw": "?"}), "rootCARaw"),
+        ("mqtt", "a", json!({"server": "ssl://h", "tlsMinVersion": "ssl3"}), "use tls1.2 or tls1.3"),
+        ("mqtt", "a", json!({"server": "ssl://h", "renegotiationSupport": "once"}), "renegotiationSupport once"),
         ("mqtt", "a", json!({"server": "ssl://h", "rootCaPath": "/no/such"}), "/no/such"),
         ("mqtt", "a", json!({"decompression": "gzip"}), "decompression is not supported"),
         ("mqtt", "a", json!({"mergeField": "x"}), "mergeField is not supported"),
         ("mqtt", "a", json!({"connectionSelector": "x"}), "connectionSelector is not supported"),
+        ("httppull", "", json!({"url": "http://h/a?t={{.PullTime}}", "interval": "1h", "incremental": true}), ""),
+        ("httppull", "/a", json!({"url": "http://h", "states": {"n": 1}, "body": "{{.n}}", "method": "post"}), ""),
+        ("httppull", "", json!({"url": "h"}), "Invalid"),
+        ("httppull", "", json!({"interval": 0}), "0 is not allowed"),
+        ("httppush", "/a", json!({"method": "PUT"}), ""),
+        ("httppush", "a", json!({}), "must start with /"),
+        ("httppush", "/a", json!({"method": "GET"}), "method GET is not supported, must be POST or PUT"),
+        ("simulator", "", json!({"data": [{"a": 1}], "interval": "10ms", "loop": false}), ""),
+        ("simulator", "", json!({}), "data is required"),
+        ("simulator", "", json!({"data": [1]}), "not a list of objects"),
+        ("sse", "/e", json!({"url": "http://h"}), ""),
+        ("sse", "/e", json!({}), "Invalid"),
+        ("websocket", "/in", json!({}), ""),
+        ("websocket", "/in", json!({"addr": "wss://h:8443"}), ""),
+        ("websocket", "in", json!({}), "must start with /"),
+        ("websocket", "", json!({"addr": "tcp://h"}), "scheme tcp is unknown"),
         ("memory", "a/+", json!({}), ""),
         ("memory", "a+", json!({}), "DATASOURCE"),
         ("file", "x.json", json!({}), ""),
@@ -91,8 +116,27 @@ async fn sources_check_their_properties() {
 
 #[tokio::test]
 async fn sinks_check_their_properties() {
-    let cases: [(&str, Value, &str); 27] = [
-        ("rest", json!({}), "sink rest not found"),
+    let cases = [
+        ("zmq", json!({}), "sink zmq not found"),
+        ("rest", json!({"url": "http://h/{{.id}}", "sendSingle": true}), ""),
+        ("rest", json!({"url": "https://h", "method": "post", "bodyType": "form", "headers": {"a": "{{.b}}"}}), ""),
+        ("rest", json!({"url": "http://h", "oAuth": {"access": {"url": "http://h/t", "expire": "{{.e}}"}}}), ""),
+        ("rest", json!({}), "url is required"),
+        ("rest", json!({"url": "ftp://h"}), "Invalid scheme"),
+        ("rest", json!({"url": "http://h", "method": "BREW"}), "BREW is not supported"),
+        ("rest", json!({"url": "http://h", "bodyType": "yaml"}), "invalid body type value: yaml"),
+        ("rest", json!({"url": "http://h", "responseType": "x"}), "invalid response type value: x"),
+        ("rest", json!({"url": "http://h", "headers": 5}), "not a map of names to texts"),
+        ("rest", json!({"url": "http://h/{{range .}}"}), "url with a template"),
+        ("rest", json!({"url": "http://h", "oAuth": {}}), "oAuth.access is required"),
+        ("rest", json!({"url": "http://h", "timeout": "x"}), "invalid duration"),
+        ("sse", json!({"endpoint": "/events"}), ""),
+        ("sse", json!({}), "endpoint is required"),
+        ("sse", json!({"endpoint": "events"}), "must start with /"),
+        ("websocket", json!({"path": "/out"}), ""),
+        ("websocket", json!({"addr": "127.0.0.1:1", "path": "/out"}), ""),
+        ("websocket", json!({}), "path is required"),
+        ("websocket", json!({"addr": "http://h"}), "scheme http is unknown"),
         ("mqtt", json!({"topic": "a"}), ""),
         ("mqtt", json!({"topic": "a", "server": "tcp://127.0.0.1:1", "qos": 1, "retained": true}), ""),
         ("mqtt", json!({}), "topic is required"),

@@ -100,7 +100,7 @@ fn place(props: &Props, has_bus: bool) -> Result<Place, ConnectError> {
         return Err(invalid("password")("a password needs a username".to_owned()));
     }
     Ok(Place::Server(Box::new(Options {
-        tls: if server.tls { Some(tls::client_config(props)?) } else { None },
+        tls: if server.tls { Some(tls::client_config(props, false)?) } else { None },
         version,
         client_id: text("clientid")?.unwrap_or_else(random),
         clean_session: !props.flag("enableClientSession")?,

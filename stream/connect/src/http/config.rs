@@ -1,0 +1,198 @@
+//! Properties of a request: those of the sink `rest` and of the source `httppull`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use edgeward_engine::Map;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Uri};
+use serde_json::Value;
+
+use super::{Body, HttpClient, Reply, Session};
+use crate::template::Template;
+use crate::{ConnectError, Props, tls};
+
+/// How an answer says that all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// By its status.
+    Code,
+    /// By its status and by the number `code` in its JSON body.
+    Body,
+}
+
+/// A request to be made again and again.
+#[derive(Clone)]
+pub(crate) struct HttpConfig {
+    pub(crate) method: Method,
+    pub(crate) url: Template,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) body: Body,
+    pub(crate) answer: Answer,
+    /// Write answers to the log.
+    pub(crate) debug: bool,
+    pub(crate) client: HttpClient,
+    pub(crate) session: Option<Session>,
+}
+
+impl HttpConfig {
+    /// Reads the properties. `body_type` is the default where the method has a body.
+    ///
+    /// # Errors
+    /// A property is wrong.
+    pub(crate) fn read(props: &Props, url: Template, body_type: &str) -> Result<HttpConfig, ConnectError> {
+        if !url.is_dynamic() {
+            check_url("url", &url.render(&Map::new()))?;
+        }
+        let method = method(props.text("method")?.unwrap_or("GET"))?;
+        let bodiless = matches!(method, Method::GET | Method::HEAD);
+        let mut body = Body::parse(props.text("bodyType")?.unwrap_or(if bodiless { "none" } else { body_type }))?;
+        if let Body::FormData { file, texts } = &mut body {
+            *file = props.text("fileFieldName")?.unwrap_or(file).to_owned();
+            *texts = pairs(props, "formData")?;
+        }
+        let answer = match props.text("responseType")?.unwrap_or("code") {
+            "code" => Answer::Code,
+            "body" => Answer::Body,
+            other => {
+                let reason = format!("invalid response type value: {other}; use code or body");
+                return Err(ConnectError::Invalid { key: "responseType", reason });
+            }
+        };
+        let timeout = Duration::from_millis(props.duration_ms("timeout")?.unwrap_or(5_000));
+        let client = HttpClient::new(&tls::client_config(props, true)?, timeout);
+        let session = Session::read(props, client.clone())?;
+        let headers = headers(pairs(props, "headers")?)?;
+        Ok(HttpConfig { method, url, headers, body, answer, debug: props.flag("debugResp")?, client, session })
+    }
+
+    /// Makes the request once. `values` stand for the names in its templates.
+    pub(crate) async fn request(&mut self, payload: &[u8], values: &Map) -> Result<Reply, Failure> {
+        let (kind, body) = self.body.make(payload).map_err(Failure::Bad)?;
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = kind {
+            insert(&mut headers, &CONTENT_TYPE, &kind)?;
+        }
+        let known = match &mut self.session {
+            None => Cow::Borrowed(values),
+            Some(session) => {
+                let mut known = (*session.tokens().await.map_err(Failure::Passing)?).clone();
+                known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+                Cow::Owned(known)
+            }
+        };
+        for (name, value) in &self.headers {
+            insert(&mut headers, name, &value.render(&known))?;
+        }
+        let url = self.url.render(values);
+        let reply = self.client.send(&self.method, &url, &headers, body).await;
+        let reply = reply.map_err(|error| match error {
+            super::HttpError::Invalid(_) => Failure::Bad(error.to_string()),
+            _ => Failure::Passing(error.to_string()),
+        })?;
+        if self.debug {
+            let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(4_096)]);
+            tracing::info!(url, status = reply.status.as_u16(), %body, "answer");
+        }
+        if reply.status.as_u16() == 401
+            && let Some(session) = &mut self.session
+        {
+            session.expire();
+            return Err(Failure::Passing("http status code 401; the token is asked for anew".to_owned()));
+        }
+        judge(reply, self.answer)
+    }
+}
+
+/// Why a request did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The same request may succeed later.
+    Passing(String),
+    /// It never will.
+    Bad(String),
+}
+
+impl Failure {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Failure::Passing(text) | Failure::Bad(text) => text,
+        }
+    }
+}
+
+fn judge(reply: Reply, answer: Answer) -> Result<Reply, Failure> {
+    let status = reply.status;
+    if !status.is_success() {
+        let text = format!("http status code {}", status.as_u16());
+        let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+        return Err(if passing { Failure::Passing(text) } else { Failure::Bad(text) });
+    }
+    if answer == Answer::Body {
+        let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
+        let code = body.as_ref().and_then(|body| body.get("code")).and_then(Value::as_f64);
+        if !code.is_some_and(|code| (200.0..300.0).contains(&code)) {
+            let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(256)]).into_owned();
+            return Err(Failure::Bad(format!("http status code is not 200: {body}")));
+        }
+    }
+    Ok(reply)
+}
+
+fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<(), Failure> {
+    let value = HeaderValue::from_str(value);
+    headers.insert(name, value.map_err(|_| Failure::Bad(format!("the value of header {name} is not valid")))?);
+    Ok(())
+}
+
+fn method(name: &str) -> Result<Method, ConnectError> {
+    let name = name.to_ascii_uppercase();
+    if ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"].contains(&name.as_str())
+        && let Ok(method) = name.parse()
+    {
+        return Ok(method);
+    }
+    let reason = format!("{name} is not supported; use GET, HEAD, POST, PUT, PATCH or DELETE");
+    Err(ConnectError::Invalid { key: "method", reason })
+}
+
+/// Checks an address of a web server.
+pub(crate) fn check_url(key: &'static str, url: &str) -> Result<(), ConnectError> {
+    let invalid = |reason: String| Err(ConnectError::Invalid { key, reason });
+    match url.parse::<Uri>() {
+        Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => {
+            invalid(format!("Invalid scheme in {url:?}; use http:// or https://"))
+        }
+        Ok(uri) if uri.host().is_none_or(str::is_empty) => invalid(format!("Invalid url {url:?}: no host")),
+        Ok(_) => Ok(()),
+        Err(error) => invalid(format!("Invalid url {url:?}: {error}")),
+    }
+}
+
+/// A map of names to texts; eKuiper also takes it as a JSON text.
+pub(crate) fn pairs(props: &Props, key: &'static str) -> Result<Vec<(String, String)>, ConnectError> {
+    let parsed;
+    let map = match props.get(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::String(text)) if text.is_empty() => return Ok(Vec::new()),
+        Some(Value::String(text)) => {
+            parsed = serde_json::from_str::<Value>(text).unwrap_or_default();
+            &parsed
+        }
+        Some(value) => value,
+    };
+    let Value::Object(map) = map else {
+        return Err(ConnectError::Invalid { key, reason: "not a map of names to texts".to_owned() });
+    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(map.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+}
+
+/// Headers whose values may depend on the data.
+pub(super) fn headers(pairs: Vec<(String, String)>) -> Result<Vec<(HeaderName, Template)>, ConnectError> {
+    let read = |(name, value): (String, String)| {
+        let bad = |_| ConnectError::Invalid { key: "headers", reason: format!("{name:?} is no header name") };
+        Ok((name.parse::<HeaderName>().map_err(bad)?, Template::parse("headers", &value)?))
+    };
+    pairs.into_iter().map(read).collect()
+}

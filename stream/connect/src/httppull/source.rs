@@ -1,0 +1,86 @@
+//! Answers as payloads.
+
+use bytes::Bytes;
+use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::{Connection, Emitter, Map, Message, Source, SourceContext, SourceError, Value};
+use edgeward_service::clock;
+use futures::future::BoxFuture;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::config::Config;
+
+pub(super) struct PullSource {
+    pub(super) config: Config,
+}
+
+impl Source for PullSource {
+    fn run(mut self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
+        Box::pin(async move {
+            let SourceContext { emitter, tasks } = context;
+            let mut ticks = interval(self.config.interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut past = Past { values: self.config.states.clone(), answer: Bytes::new() };
+            let pull = async {
+                loop {
+                    ticks.tick().await;
+                    self.pull(&emitter, &mut past).await;
+                }
+            };
+            tokio::select! {
+                () = pull => {}
+                () = tasks.cancelled() => {}
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What the requests before leave for the next one.
+struct Past {
+    /// States, `PullTime` and `LastPullTime`.
+    values: Map,
+    answer: Bytes,
+}
+
+impl Past {
+    fn begin(&mut self) {
+        let now = Value::Int(clock::now_ms());
+        let last = self.values.insert("PullTime".into(), now.clone()).unwrap_or(now);
+        self.values.insert("LastPullTime".into(), last);
+    }
+
+    /// Takes the states from an answer: of several rows the last one that has them.
+    fn update(&mut self, names: &Map, answer: &[u8]) {
+        let Ok(answer) = parse(answer, Numbers::Float) else { return };
+        let single = std::slice::from_ref(&answer);
+        for row in answer.as_array().unwrap_or(single).iter().filter_map(Value::as_map) {
+            let known = names.keys().filter_map(|name| Some((name.clone(), row.get(name)?.clone())));
+            self.values.extend(known);
+        }
+    }
+}
+
+impl PullSource {
+    async fn pull(&mut self, emitter: &Emitter, past: &mut Past) {
+        past.begin();
+        let body = self.config.body.render(&past.values);
+        let reply = match self.config.request.request(body.as_bytes(), &past.values).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                emitter.connection(Connection::Disconnected(failure.text().to_owned()));
+                return emitter.error(failure.text());
+            }
+        };
+        emitter.connection(Connection::Connected);
+        if self.config.incremental {
+            if past.answer == reply.body {
+                return;
+            }
+            past.answer = reply.body.clone();
+        }
+        if !self.config.states.is_empty() {
+            past.update(&self.config.states, &reply.body);
+        }
+        emitter.emit(Message::payload(reply.body)).await;
+    }
+}

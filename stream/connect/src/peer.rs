@@ -1,0 +1,86 @@
+//! Programs of others that the tests talk to.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A running program; it ends with the test.
+pub(crate) struct Peer {
+    lines: Lines<BufReader<ChildStdout>>,
+    _child: Child,
+}
+
+impl Peer {
+    /// Starts a program; none when it is not installed, and then says what is left out.
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Option<Peer> {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        let Ok(mut child) = child else {
+            left_out(program);
+            return None;
+        };
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Some(Peer { lines, _child: child })
+    }
+
+    /// A Python script that needs these modules.
+    pub(crate) fn python(modules: &str, script: &str, arguments: &[&str]) -> Option<Peer> {
+        let known = std::process::Command::new("python3").args(["-c", &format!("import {modules}")]).output();
+        if !known.is_ok_and(|output| output.status.success()) {
+            left_out(&format!("python3 with {modules}"));
+            return None;
+        }
+        Peer::start("python3", &[&["-u", "-c", script], arguments].concat())
+    }
+
+    /// The next line the program writes.
+    pub(crate) async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
+        line.expect("a line in time").unwrap().expect("a line")
+    }
+}
+
+#[allow(clippy::print_stderr)] // whoever runs the tests should see it
+fn left_out(what: &str) {
+    eprintln!("LEFT OUT: {what} is not installed (tools/setup.sh test installs it); this test checks nothing");
+}
+
+/// A port that was free a moment ago, for programs that cannot choose one themselves.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A web server that writes every request as a line of JSON and answers by the last part of the path.
+pub(crate) const WEB: &str = r#"
+import http.server, json
+count = 0
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self):
+        global count
+        body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+        print(json.dumps({"method": self.command, "path": self.path, "type": self.headers.get("content-type"),
+            "auth": self.headers.get("authorization"), "body": body}))
+        what = self.path.split("?")[0].rsplit("/", 1)[-1]
+        count += 1
+        reply = {"code": '{"code": 500}', "token": '{"access_token": "t%d", "expires_in": 3600}' % count, "same": '{"a":1}',
+            "count": '{"n": %d}' % count}.get(what, '{"code": 200}').encode()
+        status = int(what) if what.isdigit() else 200
+        if what == "auth" and self.headers.get("authorization") == "Bearer t1": status = 401
+        self.send_response(status)
+        self.send_header("content-length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port)
+server.serve_forever()
+"#;

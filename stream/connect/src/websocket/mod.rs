@@ -1,0 +1,24 @@
+//! `websocket`: messages of a WebSocket, as the client of `addr` or as the server of a path on the shared server.
+
+pub(crate) mod config;
+mod sink;
+mod socket;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use edgeward_engine::{Sink, Source};
+
+use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
+use config::Place;
+pub(crate) use socket::{options, serve};
+
+pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
+    let place = Place::read("DATASOURCE", Some(&request.datasource), &request.props)?;
+    Ok(Box::new(source::SocketSource { place, host: hosts.http.clone() }))
+}
+
+pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
+    let place = Place::read("path", request.props.text("path")?, &request.props)?;
+    Ok(Box::new(sink::SocketSink::new(place, options, &hosts.http)))
+}
