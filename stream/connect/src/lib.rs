@@ -19,6 +19,7 @@ mod hosts;
 mod http;
 mod httppull;
 mod httppush;
+mod influx;
 mod log;
 mod memory;
 mod mqtt;
@@ -31,6 +32,7 @@ mod rest;
 mod simulator;
 mod sink;
 mod sse;
+mod tdengine;
 mod template;
 #[cfg(test)]
 mod testing;

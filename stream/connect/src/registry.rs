@@ -4,8 +4,8 @@ use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
 use crate::{
-    ConnectError, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, log, memory, mqtt, nop, rest, simulator,
-    sse, websocket,
+    ConnectError, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop, rest,
+    simulator, sse, tdengine, websocket,
 };
 
 /// What a stream asks of a source.
@@ -52,6 +52,8 @@ const SOURCES: &[(&str, MakeSource)] = &[
 const SINKS: &[(&str, MakeSink)] = &[
     ("cloud", cloud::sink),
     ("file", file::sink),
+    ("influx", influx::sink),
+    ("influx2", influx::sink2),
     ("log", log::sink),
     ("logToMemory", nop::sink),
     ("memory", memory::sink),
@@ -59,6 +61,8 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("nop", nop::sink),
     ("rest", rest::sink),
     ("sse", sse::sink),
+    ("tdengine", tdengine::sink),
+    ("tdengine3", tdengine::sink),
     ("websocket", websocket::sink),
 ];
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::testing::{props, request};
 use crate::{BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, SourceRequest, registry};
@@ -130,6 +130,21 @@ async fn sinks_check_their_properties() {
         ("rest", json!({"url": "http://h/{{range .}}"}), "url with a template"),
         ("rest", json!({"url": "http://h", "oAuth": {}}), "oAuth.access is required"),
         ("rest", json!({"url": "http://h", "timeout": "x"}), "invalid duration"),
+        ("influx", json!({"addr": "http://h:8086", "database": "d", "measurement": "m", "precision": "us"}), ""),
+        ("influx", json!({"database": "d"}), "measurement is required"),
+        ("influx", json!({"measurement": "m"}), "database is required"),
+        ("influx", json!({"database": "d", "measurement": "m", "precision": "h"}), "precision h is not supported"),
+        ("influx", json!({"database": "d", "measurement": "m", "addr": "h"}), "Invalid"),
+        ("influx2", json!({"org": "o", "bucket": "b", "measurement": "{{.m}}", "tags": {"a": "{{.b}}"}}), ""),
+        ("influx2", json!({"org": "o", "measurement": "m"}), "bucket is required"),
+        ("tdengine3", json!({"database": "d", "table": "t", "tsFieldName": "ts"}), ""),
+        ("tdengine3", json!({"database": "d", "table": "t"}), "tsFieldName is required"),
+        (
+            "tdengine3",
+            json!({"database": "d", "table": "t", "tsFieldName": "ts", "sTable": "s"}),
+            "tagFields is required",
+        ),
+        ("tdengine", json!({"database": "d"}), "table is required"),
         ("sse", json!({"endpoint": "/events"}), ""),
         ("sse", json!({}), "endpoint is required"),
         ("sse", json!({"endpoint": "events"}), "must start with /"),

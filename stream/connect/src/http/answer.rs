@@ -101,7 +101,10 @@ async fn push(request: Request<Incoming>, listeners: Vec<Listener>) -> Reply {
         let mut message = Message::payload(body.clone());
         if listener.acknowledge {
             let (told, safe) = oneshot::channel();
-            message.ack = Some(Ack::new(move |ok| drop(told.send(ok))));
+            message.ack = Some(Ack::new(move |ok| {
+                // The client may be gone already.
+                let _ = told.send(ok);
+            }));
             promises.push(safe);
         }
         listener.emitter.emit(message).await;
@@ -181,6 +184,6 @@ fn upgrade(
     let headers = reply.headers_mut();
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     reply
 }

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use edgeward_engine::Map;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
@@ -64,6 +66,30 @@ impl HttpConfig {
         let session = Session::read(props, client.clone())?;
         let headers = headers(pairs(props, "headers")?)?;
         Ok(HttpConfig { method, url, headers, body, answer, debug: props.flag("debugResp")?, client, session })
+    }
+
+    /// A request that posts text to a fixed address, for databases over HTTP.
+    ///
+    /// # Errors
+    /// The address or a TLS property is wrong.
+    pub(crate) fn post(
+        props: &Props,
+        (key, url): (&'static str, &str),
+        authorization: Option<String>,
+    ) -> Result<HttpConfig, ConnectError> {
+        check_url(key, url)?;
+        let timeout = Duration::from_millis(props.duration_ms("timeout")?.unwrap_or(5_000));
+        let headers = authorization.map(|value| (AUTHORIZATION, Template::fixed(&value)));
+        Ok(HttpConfig {
+            method: Method::POST,
+            url: Template::fixed(url),
+            headers: headers.into_iter().collect(),
+            body: Body::Plain("text/plain; charset=utf-8"),
+            answer: Answer::Code,
+            debug: false,
+            client: HttpClient::new(&tls::client_config(props, false)?, timeout),
+            session: None,
+        })
     }
 
     /// Makes the request once. `values` stand for the names in its templates.
@@ -154,6 +180,11 @@ fn method(name: &str) -> Result<Method, ConnectError> {
     }
     let reason = format!("{name} is not supported; use GET, HEAD, POST, PUT, PATCH or DELETE");
     Err(ConnectError::Invalid { key: "method", reason })
+}
+
+/// The value of `Authorization` for a name and a password.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// Checks an address of a web server.

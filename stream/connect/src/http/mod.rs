@@ -8,9 +8,9 @@ mod oauth;
 mod server;
 
 pub(crate) use answer::{MAX_MESSAGE_BYTES, next};
-pub(crate) use body::Body;
+pub(crate) use body::{Body, escape};
 pub(crate) use client::{HttpClient, HttpError, Reply};
-pub(crate) use config::{Failure, HttpConfig, check_url, pairs};
+pub(crate) use config::{Failure, HttpConfig, basic, check_url, pairs};
 pub(crate) use oauth::Session;
 pub use server::HttpHost;
 pub(crate) use server::{Listening, Role};

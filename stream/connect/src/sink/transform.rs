@@ -8,7 +8,7 @@ use super::SinkOptions;
 
 impl SinkOptions {
     /// What is sent of one row.
-    pub(super) fn transform_row(&self, row: &OutRow) -> Value {
+    pub(crate) fn transform_row(&self, row: &OutRow) -> Value {
         let value = Value::Map(row.to_map());
         self.select(match &self.data_field {
             Some(field) => member(&value, field),

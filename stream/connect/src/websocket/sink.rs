@@ -16,7 +16,7 @@ use crate::{HttpHost, SinkOptions};
 /// The way of a message.
 enum Way {
     /// To a server, connected to with the first message and again after a failure.
-    Client(Server, Option<Client>),
+    Client(Box<Server>, Option<Box<Client>>),
     /// To all clients of a path.
     Path(Listening),
 }
@@ -31,7 +31,7 @@ pub(super) struct SocketSink {
 impl SocketSink {
     pub(super) fn new(place: Place, options: SinkOptions, host: &Arc<HttpHost>) -> SocketSink {
         let way = match place {
-            Place::Client(server) => Way::Client(server, None),
+            Place::Client(server) => Way::Client(Box::new(server), None),
             Place::Path(path) => {
                 host.start_soon();
                 Way::Path(host.register(Role::Socket, &path, None))
@@ -58,14 +58,14 @@ impl SocketSink {
     }
 }
 
-async fn to_server(server: &Server, client: &mut Option<Client>, payloads: &Payloads) -> Result<(), String> {
+async fn to_server(server: &Server, client: &mut Option<Box<Client>>, payloads: &Payloads) -> Result<(), String> {
     let mut socket = match client.take() {
         // What the server says is read so that its pings are answered and its farewell is seen.
         Some(mut socket) => match drained(&mut socket) {
             true => socket,
-            false => connect(server).await?,
+            false => Box::new(connect(server).await?),
         },
-        None => connect(server).await?,
+        None => Box::new(connect(server).await?),
     };
     for payload in payloads.iter() {
         let sent = socket.feed(frame(Bytes::copy_from_slice(payload))).await;
@@ -95,7 +95,7 @@ impl Sink for SocketSink {
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(async {
             if let Way::Client(_, Some(socket)) = &mut self.way {
-                let _ = socket.close(None).await;
+                let _ = SinkExt::close(&mut **socket).await;
             }
         })
     }
