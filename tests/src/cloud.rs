@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::site::ports;
 use crate::{Api, Cable, Kubectl, PATIENCE, Process, Site, eventually};
 
 /// A server with its data folder; the process comes and goes.
@@ -64,6 +65,8 @@ impl Cloud {
         let mut command = self.site.command();
         command.arg("server").arg("--data-dir").arg(self.dir());
         command.arg(format!("--bind-address={}", self.address)).arg(format!("--hub-address={}", self.hub));
+        command.arg(format!("--https-listen-port={}", ports::API));
+        command.arg(format!("--link-port={}", ports::LINK)).arg(format!("--enroll-port={}", ports::ENROLL));
         // The wire that scenarios put before the server answers on the site's second address.
         command.arg(format!("--tls-san={}", self.site.address(2)));
         command.args(&self.flags);
@@ -74,11 +77,13 @@ impl Cloud {
     /// Waits until the API says that it is ready.
     pub async fn ready(&mut self) -> anyhow::Result<()> {
         eventually("the server being ready", PATIENCE, async || {
-            self.process()?.check()?;
+            if let Err(ended) = self.process()?.check() {
+                return Ok(Some(Err(ended)));
+            }
             let api = self.api().await?;
-            Ok((api.call(http::Method::GET, "/readyz", "", Vec::new()).await?.0 == 200).then_some(()))
+            Ok((api.call(http::Method::GET, "/readyz", "", Vec::new()).await?.0 == 200).then_some(Ok(())))
         })
-        .await
+        .await?
     }
 
     /// The running process.

@@ -2,11 +2,12 @@
 //! outside, as its users do (kubectl, REST, MQTT, the local API, exit codes and what it prints).
 //!
 //! It is not a test double of anything: there is no code of the program in here. Every scenario gets a [`Site`] of its
-//! own, that is a folder and loopback addresses, so that scenarios run beside each other and use the program's default
-//! ports; those that run containers are taken one at a time.
+//! own, that is a folder and loopback addresses, so that scenarios run beside each other; those that run containers are
+//! taken one at a time.
 
 pub mod api;
 pub mod cloud;
+pub mod data;
 pub mod http;
 pub mod images;
 pub mod kubectl;
@@ -15,6 +16,7 @@ pub mod mqtt;
 pub mod netns;
 pub mod node;
 pub mod process;
+pub mod replay;
 pub mod site;
 pub mod wait;
 pub mod wire;

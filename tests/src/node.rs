@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::api::{condition, text};
 use crate::netns::Cable;
+use crate::site::ports;
 use crate::{Api, PATIENCE, Process, Site, eventually, http, machine, say};
 
 /// An edge node with its data folder; the process comes and goes.
@@ -60,17 +61,17 @@ impl Node {
 
     /// Its broker.
     pub fn mqtt(&self) -> SocketAddr {
-        (self.address, 1883).into()
+        (self.address, ports::MQTT).into()
     }
 
     /// Its rules' REST API.
     pub fn rest(&self) -> SocketAddr {
-        (self.address, 9081).into()
+        (self.address, ports::REST).into()
     }
 
     /// Its Kubernetes API.
     pub fn local_api(&self) -> SocketAddr {
-        (self.address, 10550).into()
+        (self.address, ports::LOCAL_API).into()
     }
 
     /// Its network namespace, if it has one.
@@ -91,6 +92,7 @@ impl Node {
         let mut command = self.command();
         command.arg("agent").arg(format!("--server={}", self.cloud)).arg(format!("--node-name={}", self.name));
         command.arg("--data-dir").arg(self.dir());
+        command.arg(format!("--link-port={}", ports::LINK)).arg(format!("--enroll-port={}", ports::ENROLL));
         command.arg(format!("--mqtt-listen={}", self.mqtt())).arg(format!("--rest-listen={}", self.rest()));
         command.arg(format!("--local-api-listen={}", self.local_api())).args(&self.flags);
         if let Some(token) = token {
@@ -121,21 +123,25 @@ impl Node {
     /// Waits until the agent's local API answers.
     pub async fn serves(&mut self) -> anyhow::Result<()> {
         eventually("the agent's local API", PATIENCE, async || {
-            self.process()?.check()?;
-            Ok((self.get("/readyz").await?.0 == 200).then_some(()))
+            if let Err(ended) = self.process()?.check() {
+                return Ok(Some(Err(ended)));
+            }
+            Ok((self.get("/readyz").await?.0 == 200).then_some(Ok(())))
         })
-        .await
+        .await?
     }
 
     /// Waits until the cloud says that the node is ready.
     pub async fn ready(&mut self, api: &Api) -> anyhow::Result<Value> {
         let path = format!("/api/v1/nodes/{}", self.name);
         eventually(&format!("node {} being ready", self.name), PATIENCE, async || {
-            self.process()?.check()?;
+            if let Err(ended) = self.process()?.check() {
+                return Ok(Some(Err(ended)));
+            }
             let node = api.find(&path).await?;
-            Ok(node.filter(|node| condition(node, "Ready")))
+            Ok(node.filter(|node| condition(node, "Ready")).map(Ok))
         })
-        .await
+        .await?
     }
 
     /// GET of the local API.

@@ -14,6 +14,22 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::process::Process;
 use crate::{machine, say};
 
+/// The ports that scenarios use: not the program's own, which something on this machine may have on all addresses.
+pub mod ports {
+    /// Kubernetes API of the cloud.
+    pub const API: u16 = 26_443;
+    /// The link.
+    pub const LINK: u16 = 21_000;
+    /// Joining.
+    pub const ENROLL: u16 = 21_002;
+    /// A node's MQTT broker.
+    pub const MQTT: u16 = 21_883;
+    /// A node's rules.
+    pub const REST: u16 = 29_081;
+    /// A node's own Kubernetes API.
+    pub const LOCAL_API: u16 = 20_550;
+}
+
 /// Lines of each log that a failure shows.
 const TAIL: usize = 25;
 
@@ -75,7 +91,7 @@ impl Site {
         self.slot
     }
 
-    /// A loopback address of this scenario alone: every party has its own, with the program's usual ports.
+    /// A loopback address of this scenario alone: every party has its own, with the same [`ports`].
     pub fn address(&self, party: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, 77, self.slot, party)
     }

@@ -11,9 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Site;
-
-/// Ports of the link and of joining.
-const PORTS: [u16; 2] = [10_000, 10_002];
+use crate::site::ports;
 
 /// What a wire does with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +37,7 @@ impl Wire {
         let (address, cloud) = (site.address(2), site.address(1));
         let mood = Arc::new(watch::Sender::new(Mood::Pass));
         let mut relays = JoinSet::new();
-        for port in PORTS {
+        for port in [ports::LINK, ports::ENROLL] {
             let listener = TcpListener::bind((address, port)).await.with_context(|| format!("{address}:{port}"))?;
             let moods = mood.clone();
             relays.spawn(async move {
