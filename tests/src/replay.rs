@@ -55,7 +55,7 @@ impl Replay {
 /// The stream of the machine's readings, on their own time.
 pub fn stream() -> Value {
     let columns = "(deviceid STRING, seq BIGINT, ts BIGINT, temperature FLOAT)";
-    let options = format!(r#"DATASOURCE="{TOPIC}", FORMAT="json", TYPE="mqtt", TIMESTAMP="ts", QOS="1""#);
+    let options = format!(r#"DATASOURCE="{TOPIC}", FORMAT="json", TYPE="mqtt", TIMESTAMP="ts""#);
     json!({"sql": format!("CREATE STREAM machine {columns} WITH ({options})")})
 }
 

@@ -242,7 +242,17 @@ impl Manager {
             }
         }
         network::clean_up(&self.context.options).await;
-        cgroups::remove_all(&self.context.options)
+        // A killed process leaves its cgroup a moment after the runtime has forgotten its container.
+        backoff.reset();
+        let mut removed = cgroups::remove_all(&self.context.options);
+        for _ in 0..10 {
+            if removed.is_ok() {
+                break;
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+            removed = cgroups::remove_all(&self.context.options);
+        }
+        removed
     }
 }
 

@@ -36,7 +36,7 @@ fn a_stopped_node_leaves_nothing_behind() {
         // A node that is killed and adopts its pods must end as cleanly.
         node.kill()?;
         node.launch(None)?;
-        node.ready(&api).await?;
+        node.serves().await?;
         workload::running(&api, &mut node, "worker", 2).await?;
         node.stop().await?;
         cloud.stop().await?;

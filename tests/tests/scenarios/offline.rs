@@ -40,7 +40,7 @@ async fn make_devices(api: &Api, node: &str) -> anyhow::Result<()> {
 
 /// A rule that raises an alarm on the node's own broker and tells the cloud.
 async fn make_rule(node: &Node) -> anyhow::Result<()> {
-    let sql = r#"CREATE STREAM readings (t FLOAT, n BIGINT) WITH (DATASOURCE="readings", FORMAT="json", TYPE="mqtt", QOS="1")"#;
+    let sql = r#"CREATE STREAM readings (t FLOAT, n BIGINT) WITH (DATASOURCE="readings", FORMAT="json", TYPE="mqtt")"#;
     node.make("/streams", &json!({"sql": sql})).await?;
     let actions = json!([
         {"mqtt": {"server": "", "topic": "alarms", "sendSingle": true}},
@@ -75,10 +75,16 @@ async fn twin_holds(node: &Node, value: &str) -> anyhow::Result<()> {
 }
 
 async fn report(node: &Node, value: &str) -> anyhow::Result<()> {
-    let sensor = Mqtt::open(node.mqtt())?;
-    let update = json!({"event_id": "", "timestamp": 0, "twin": {"temperature": {
+    let twin = "$hw/events/device/default/sensor-1/twin";
+    let mut sensor = Mqtt::open(node.mqtt())?;
+    sensor.subscribe(&format!("{twin}/update/result")).await?;
+    let update = json!({"event_id": value, "timestamp": 0, "twin": {"temperature": {
         "actual": {"value": value}, "metadata": {"type": "Updated"}}}});
-    sensor.publish("$hw/events/device/default/sensor-1/twin/update", update.to_string()).await
+    sensor.publish(&format!("{twin}/update"), update.to_string()).await?;
+    let (_, result) = sensor.next().await?;
+    let result: Value = serde_json::from_slice(&result)?;
+    anyhow::ensure!(text(&result, "/twin/temperature/actual/value") == value, "{result}");
+    Ok(())
 }
 
 #[test]
