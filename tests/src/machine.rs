@@ -81,9 +81,21 @@ pub fn remove_leftovers(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the empty cgroups of a node that was killed, in every hierarchy.
+/// Kills what still runs in the cgroups of a node that was killed, and removes them, in every hierarchy.
 pub fn remove_cgroups(node: &str) {
-    for folder in cgroups(node) {
+    let all = cgroups(node);
+    let members = all.iter().filter_map(|folder| std::fs::read_to_string(folder.join("cgroup.procs")).ok());
+    let pids: Vec<i32> =
+        members.flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>()).collect();
+    for pid in &pids {
+        // Each is in several hierarchies, so it may be gone by now.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    if !pids.is_empty() {
+        // The kernel needs a moment to take them out.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    for folder in all {
         // Innermost first; one that still holds a process stays, and the scenario of clean ends would tell.
         let _ = std::fs::remove_dir(folder);
     }

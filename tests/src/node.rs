@@ -46,7 +46,18 @@ impl Node {
     pub fn with_pods(site: &Arc<Site>, name: &str, cable: Cable) -> Self {
         let flags = ["--heartbeat=1s", "--stop-pods"].map(str::to_owned).to_vec();
         let (address, cloud) = (Ipv4Addr::LOCALHOST, cable.cloud);
-        Self { name: name.to_owned(), flags, site: site.clone(), address, cloud, cable: Some(cable), process: None }
+        let site = site.clone();
+        let node = Self { name: name.to_owned(), flags, site, address, cloud, cable: Some(cable), process: None };
+        node.remove_pods();
+        node
+    }
+
+    /// A scenario that failed, or killed the agent, leaves containerd and pods behind.
+    fn remove_pods(&self) {
+        if let Err(error) = machine::remove_leftovers(&self.run_dir()) {
+            say(format!("{}: {error:#}", self.name));
+        }
+        machine::remove_cgroups(&self.name);
     }
 
     /// Its data folder.
@@ -120,19 +131,22 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until the agent's local API answers.
+    /// Waits until everything the agent serves answers.
     pub async fn serves(&mut self) -> anyhow::Result<()> {
-        eventually("the agent's local API", PATIENCE, async || {
+        eventually("what the agent serves", PATIENCE, async || {
             if let Err(ended) = self.process()?.check() {
                 return Ok(Some(Err(ended)));
             }
-            Ok((self.get("/readyz").await?.0 == 200).then_some(Ok(())))
+            let served =
+                self.get("/readyz").await?.0 == 200 && self.rules("GET", "/rules", &Value::Null).await?.0 == 200;
+            Ok(served.then_some(Ok(())))
         })
         .await?
     }
 
-    /// Waits until the cloud says that the node is ready.
+    /// Waits until the agent serves and the cloud says that the node is ready.
     pub async fn ready(&mut self, api: &Api) -> anyhow::Result<Value> {
+        self.serves().await?;
         let path = format!("/api/v1/nodes/{}", self.name);
         eventually(&format!("node {} being ready", self.name), PATIENCE, async || {
             if let Err(ended) = self.process()?.check() {
@@ -177,10 +191,6 @@ impl Drop for Node {
         if self.cable.is_none() {
             return;
         }
-        // A scenario that failed, or killed the agent, leaves containerd and pods behind.
-        if let Err(error) = machine::remove_leftovers(&self.run_dir()) {
-            say(format!("{}: {error:#}", self.name));
-        }
-        machine::remove_cgroups(&self.name);
+        self.remove_pods();
     }
 }

@@ -242,17 +242,7 @@ impl Manager {
             }
         }
         network::clean_up(&self.context.options).await;
-        // A killed process leaves its cgroup a moment after the runtime has forgotten its container.
-        backoff.reset();
-        let mut removed = cgroups::remove_all(&self.context.options);
-        for _ in 0..10 {
-            if removed.is_ok() {
-                break;
-            }
-            tokio::time::sleep(backoff.next_delay()).await;
-            removed = cgroups::remove_all(&self.context.options);
-        }
-        removed
+        cgroups::remove_all(&self.context.options)
     }
 }
 

@@ -79,7 +79,7 @@ async fn report(node: &Node, value: &str) -> anyhow::Result<()> {
     let mut sensor = Mqtt::open(node.mqtt())?;
     sensor.subscribe(&format!("{twin}/update/result")).await?;
     let update = json!({"event_id": value, "timestamp": 0, "twin": {"temperature": {
-        "actual": {"value": value}, "metadata": {"type": "Updated"}}}});
+        "actual": {"value": value}, "metadata": {"type": "float"}}}});
     sensor.publish(&format!("{twin}/update"), update.to_string()).await?;
     let (_, result) = sensor.next().await?;
     let result: Value = serde_json::from_slice(&result)?;
