@@ -8,6 +8,7 @@
 pub mod api;
 pub mod cloud;
 pub mod data;
+pub mod disk;
 pub mod http;
 pub mod images;
 pub mod kubectl;

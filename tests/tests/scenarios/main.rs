@@ -3,6 +3,7 @@
 mod alarms;
 mod clean_stop;
 mod exactly_once;
+mod failures;
 mod idle;
 mod join;
 mod lab;
