@@ -48,15 +48,16 @@ where
     F: FnOnce(Arc<Site>) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {
-    let outcome = start(name, run);
+    let outcome = on_a_site(name, run);
     // A scenario has no caller that could handle this: it is the test.
     assert!(outcome.is_ok(), "{name}: {:#}", outcome.err().unwrap_or_else(|| anyhow::anyhow!("unknown")));
 }
 
-fn start<F, R>(name: &str, run: F) -> anyhow::Result<()>
+/// Runs something on a site of its own and gives its result.
+pub fn on_a_site<F, R, T>(name: &str, run: F) -> anyhow::Result<T>
 where
     F: FnOnce(Arc<Site>) -> R,
-    R: Future<Output = anyhow::Result<()>>,
+    R: Future<Output = anyhow::Result<T>>,
 {
     let site = Arc::new(Site::new(name)?);
     // The scenario runs on this thread, wires and clients beside it: it may block.

@@ -75,7 +75,7 @@ fn a_data_folder_belongs_to_one_process() {
         command.arg(format!("--link-port={}", ports::LINK)).arg(format!("--enroll-port={}", ports::ENROLL));
         command.arg(format!("--rest-listen={}:2", site.address(20)));
         command.arg(format!("--local-api-listen={}:3", site.address(20)));
-        refused(&site, "second-agent", command, 1, &["another edgeward uses", "--data-dir"]).await?;
+        refused(&site, "second-agent", command, 1, &["in use by another process", "/only/"]).await?;
         first.process()?.check()?;
         cloud.process()?.check()
     });
@@ -148,18 +148,25 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The program in a mount namespace where nothing is in /usr/bin.
+fn without_containerd(site: &Site) -> Command {
+    let mut command = Command::new("unshare");
+    let hide = r#"mount -t tmpfs none /usr/bin && exec "$0" "$@""#;
+    command.args(["--mount", "sh", "-c", hide]).arg(site.program()).env_remove("EDGEWARD_CONFIG");
+    command
+}
+
 #[test]
 fn a_missing_container_runtime_is_named() {
     scenario("no-containerd", async |site| {
         let cloud = Cloud::start(&site).await?;
-        let mut command = site.command();
+        let mut command = if machine::is_root() { without_containerd(&site) } else { site.command() };
         command.arg("agent").arg(format!("--server={}", cloud.address())).arg("--node-name=no-runtime");
         command.arg("--data-dir").arg(site.dir().join("agent")).env("EDGEWARD_TOKEN", cloud.token()?);
         command.arg(format!("--link-port={}", ports::LINK)).arg(format!("--enroll-port={}", ports::ENROLL));
         command.arg(format!("--mqtt-listen={}:{}", site.address(11), ports::MQTT));
         command.arg(format!("--rest-listen={}:{}", site.address(11), ports::REST));
         command.arg(format!("--local-api-listen={}:{}", site.address(11), ports::LOCAL_API));
-        command.env("PATH", site.dir());
         let words: &[&str] = if machine::is_root() { &["containerd"] } else { &["root", "--disable-pods"] };
         refused(&site, "no-runtime", command, 1, words).await
     });
