@@ -12,7 +12,7 @@ DEMO_FLAGS = $(if $(ONCE),--once)
 help:
 	@echo 'make demo           run the factory: cloud, three edge nodes, devices, rules, a cut link (ONCE=1: end after it)'
 	@echo 'make test           run all tests'
-	@echo 'make bench          print speed and memory beside the peers'
+	@echo 'make bench          print speed and memory beside the peers (ONLY=broker: that measurement alone)'
 	@echo 'make lint           formatting, lints, dependency policy and directions'
 	@echo 'make dist           build the stripped release binary and print its size'
 
@@ -42,8 +42,10 @@ lint:
 	@if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories; \
 	else echo 'left out: advisories, because their database cannot be fetched here'; fi
 
-bench: setup-tests build
-	$(EDGEWARD) bench
+# One build, so that program and bench share their libraries.
+bench: setup-tests
+	$(CARGO) build --release --locked -p edgeward -p edgeward-bench
+	$(CARGO_TARGET_DIR)/release/edgeward-bench $(ONLY)
 
 dist:
 	$(CARGO) build --profile dist --locked -p edgeward

@@ -39,6 +39,14 @@ impl Mqtt {
         Ok(())
     }
 
+    /// Publishes with QoS 0: once it is on its way.
+    pub async fn send(&self, topic: &str, payload: impl Into<Bytes>) -> anyhow::Result<()> {
+        let published = self.handle.publish(Text::try_from(topic)?, payload.into(), QoS::AtMostOnce, false).await?;
+        // Nobody acknowledges it.
+        drop(published);
+        Ok(())
+    }
+
     /// The next message's topic and payload.
     pub async fn next(&mut self) -> anyhow::Result<(String, Bytes)> {
         let message = tokio::time::timeout(TIMEOUT, self.messages.recv()).await.context("no message")?;
