@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use edgeward_tests::replay::{Replay, stream, to_cloud};
 use edgeward_tests::{Api, Cloud, Mood, Node, PATIENCE, Wire, data, eventually, say, scenario};
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;

@@ -185,7 +185,9 @@ async fn pods(site: &Arc<Site>, files: &[PathBuf]) -> anyhow::Result<()> {
     let pods = eventually("the lab's four pods being ready", PATIENCE * 2, async || {
         agent.process()?.check()?;
         let pods = api.list("/api/v1/pods").await?;
-        Ok((pods.len() == 4 && pods.iter().all(|pod| condition(pod, "Ready"))).then_some(pods))
+        let ready = pods.iter().filter(|pod| condition(pod, "Ready")).count();
+        anyhow::ensure!(pods.len() == 4 && ready == 4, "{ready} ready of {pods:#?}");
+        Ok(Some(pods))
     })
     .await?;
     anyhow::ensure!(pods.iter().all(|pod| text(pod, "/spec/nodeName") == NODE), "a pod is elsewhere");
