@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use edgeward_functions::Context;
 use edgeward_service::{Tasks, clock};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{oneshot, watch};
 
 use crate::core::Core;
 use crate::emission::Emission;
 use crate::metrics::NodeMetrics;
 use crate::plan::Program;
-use crate::queue::{Queue, settle};
+use crate::queue::{Abandon, Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
 use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
@@ -20,6 +20,9 @@ use crate::{EngineError, Plan};
 
 /// How long a stopped rule's sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a reader of counters waits for a busy rule.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Starts rules.
 pub struct RuleTask;
@@ -47,6 +50,8 @@ struct Shared {
     queue: Arc<Queue<Item>>,
     inputs: Vec<(String, Arc<Stream>, Attachment)>,
     sinks: Vec<Arc<SinkTask>>,
+    /// What was seen last, for when the core is busy.
+    last_metrics: Mutex<Vec<NodeMetrics>>,
 }
 
 impl RuleTask {
@@ -87,10 +92,15 @@ impl RuleTask {
                 (stream.definition().name.clone(), stream, attachment)
             })
             .collect();
-        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks });
+        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks, last_metrics: Mutex::default() });
         let (sender, status) = watch::channel(RuleStatus::Running);
-        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open: program.inputs };
-        tasks.spawn("rule", runner.run());
+        let own_thread = program.calls_users;
+        let open = program.inputs;
+        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open, own_thread };
+        match own_thread {
+            true => tasks.spawn("rule", on_own_thread(runner)),
+            false => tasks.spawn("rule", runner.run()),
+        }
         Ok(RuleHandle { shared, tasks, status })
     }
 }
@@ -134,7 +144,8 @@ impl RuleHandle {
 
 impl Shared {
     fn metrics(&self) -> Vec<NodeMetrics> {
-        let core = self.core.lock();
+        // A function a user brought may keep the core for long; whoever asks for counters does not wait for it.
+        let Some(core) = self.core.try_lock_for(PATIENCE) else { return self.last_metrics.lock().clone() };
         let mut nodes = Vec::new();
         let mut received = 0;
         for (name, stream, attachment) in &self.inputs {
@@ -153,6 +164,8 @@ impl Shared {
         let first = nodes.len() + 1;
         nodes.extend(core.metrics(first, received, self.queue.len() as u64, self.queue.dropped()));
         nodes.extend(self.sinks.iter().map(|sink| sink.metrics()));
+        drop(core);
+        self.last_metrics.lock().clone_from(&nodes);
         nodes
     }
 }
@@ -164,6 +177,8 @@ struct Runner {
     status: watch::Sender<RuleStatus>,
     /// Inputs that have not ended.
     open: usize,
+    /// Functions users brought may block.
+    own_thread: bool,
 }
 
 impl Runner {
@@ -198,6 +213,14 @@ impl Runner {
         self.shared.queue.drain(inbox);
         let mut core = self.shared.core.lock();
         for item in inbox.drain(..) {
+            if self.own_thread {
+                if self.tasks.is_cancelled() {
+                    item.abandon();
+                    continue;
+                }
+                // Others get the core between two calls.
+                MutexGuard::bump(&mut core);
+            }
             let before = out.len();
             let ack = match item {
                 Item::Row(input, row, ack) => {
@@ -234,6 +257,21 @@ impl Runner {
                 }
             }
         }
+    }
+}
+
+/// Drives a rule whose functions may block on a thread that no other rule waits for.
+async fn on_own_thread(runner: Runner) {
+    let runtime = tokio::runtime::Handle::current();
+    let (done, ended) = oneshot::channel::<()>();
+    let spawned = std::thread::Builder::new().name("rule".into()).spawn(move || {
+        runtime.block_on(runner.run());
+        drop(done);
+    });
+    match spawned {
+        // An error is how the end of the thread is told.
+        Ok(_) => drop(ended.await),
+        Err(error) => tracing::error!(%error, "a rule that calls users' functions got no thread and does not run"),
     }
 }
 

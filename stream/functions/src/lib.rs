@@ -11,9 +11,11 @@ pub mod ops;
 mod registry;
 mod scalar;
 pub mod time;
+mod user;
 mod value;
 
 pub use aggregate::Aggregate;
 pub use error::{Error, Result};
 pub use registry::{Analytic, Args, Context, Engine, Function, Nulls, Run, Srf, Type, lookup, names};
+pub use user::{UserFunction, UserFunctions};
 pub use value::{Map, Value, timestamp_ms};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use edgeward_functions::{Engine, Function, Run, Value, lookup};
+use edgeward_functions::{Engine, Function, Run, UserFunction, UserFunctions, Value, lookup};
 use edgeward_sql::ast::{BinaryOp, Call, Column, Expr as Syntax, SetOperand};
 
 use super::{Case, Expr, Set, WindowBound, has_aggregate};
@@ -20,6 +20,7 @@ pub(crate) struct ScopeInput {
 pub(crate) struct Scope {
     pub(crate) inputs: Vec<ScopeInput>,
     pub(crate) aliases: HashMap<String, Syntax>,
+    pub(crate) users: Option<Arc<dyn UserFunctions>>,
 }
 
 /// An aggregate in its place.
@@ -48,6 +49,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) slot: &'a mut dyn FnMut(usize, &str) -> usize,
     pub(crate) aggregates: Vec<AggregateCall>,
     pub(crate) analytic: Vec<AnalyticCall>,
+    /// Something compiled calls a function a user brought.
+    pub(crate) calls_users: bool,
     /// Compiled aliases that are computed once per row.
     cells: HashMap<String, Expr>,
     cell_count: usize,
@@ -70,6 +73,7 @@ impl<'a> Compiler<'a> {
             slot,
             aggregates: Vec::new(),
             analytic: Vec::new(),
+            calls_users: false,
             cells: HashMap::new(),
             cell_count: 0,
             open: Vec::new(),
@@ -216,7 +220,7 @@ impl<'a> Compiler<'a> {
     fn unqualified(&mut self, name: &str) -> Result<Expr> {
         let own = self.open.last().is_some_and(|open| open == name);
         // `SELECT avg(t) AS t, max(t) …`: an aggregate cannot take an aggregate, so there the alias means the column too.
-        let usable = |syntax: &Syntax| self.in_aggregate.is_none() || !has_aggregate(syntax, &self.scope.aliases);
+        let usable = |syntax: &Syntax| self.in_aggregate.is_none() || !has_aggregate(syntax, &self.scope.aliases, self.scope.users.as_deref());
         if !own && let Some(syntax) = self.scope.aliases.get(name).filter(|syntax| usable(syntax)) {
             let syntax = syntax.clone();
             return self.aliased(name, &syntax);
@@ -239,7 +243,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn call(&mut self, call: &Call) -> Result<Expr> {
-        let Some(function) = lookup(&call.name) else { return plan_error(format!("function {} not found", call.name)) };
+        let Some(function) = lookup(&call.name) else { return self.user(call) };
         function.check(&call.args).map_err(|error| EngineError::Plan(error.to_string()))?;
         if call.over.is_some() && !matches!(function.run, Run::Analytic(_)) {
             return plan_error(format!("OVER is not supported for {}", function.name));
@@ -278,6 +282,29 @@ impl<'a> Compiler<'a> {
         }
         self.aggregates.push(AggregateCall { syntax: call.clone(), function, args, filter });
         Ok(Expr::Aggregate(self.aggregates.len() - 1))
+    }
+
+    /// A function a user brought. One that aggregates gets what `collect` makes of each argument.
+    fn user(&mut self, call: &Call) -> Result<Expr> {
+        let found: Option<Arc<dyn UserFunction>> = self.scope.users.as_ref().and_then(|users| users.find(&call.name));
+        let Some(user) = found else { return plan_error(format!("function {} not found", call.name)) };
+        if call.over.is_some() {
+            return plan_error(format!("OVER is not supported for {}", call.name));
+        }
+        self.calls_users = true;
+        if !user.is_aggregate() {
+            if call.filter.is_some() {
+                return plan_error("filter is only supported for aggregate functions");
+            }
+            return Ok(Expr::User(user, self.list(&call.args)?.into()));
+        }
+        let Some(collect) = lookup("collect") else { return plan_error("function collect not found") };
+        let collected = call.args.iter().map(|arg| {
+            let call = Call { name: collect.name.into(), args: vec![arg.clone()], over: None, filter: call.filter.clone() };
+            self.aggregate(&call, collect)
+        });
+        let args: Result<Vec<Expr>> = collected.collect();
+        Ok(Expr::User(user, args?.into()))
     }
 
     fn analytic(&mut self, call: &Call, function: &'static Function) -> Result<Expr> {

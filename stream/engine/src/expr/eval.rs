@@ -46,6 +46,10 @@ impl Expr {
             Expr::Like(sides, negated) => like(&*sides.0.eval(scene)?, &*sides.1.eval(scene)?, *negated),
             Expr::Case(case) => case.eval(scene),
             Expr::Call(function, args) => call(function, args, scene),
+            Expr::User(function, args) => {
+                let values: std::result::Result<Vec<_>, Error> = args.iter().map(|arg| arg.eval(scene)).collect();
+                function.call(&values?, scene.context).map(owned)
+            }
             Expr::Meta(side, key) => Ok(owned(meta(*side, key.as_ref(), scene))),
             Expr::Window(bound) => Ok(owned(Value::from(scene.window.map(|window| match bound {
                 WindowBound::Start => window.start,

@@ -8,7 +8,7 @@ mod walk;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use edgeward_functions::{Context, Function, Value};
+use edgeward_functions::{Context, Function, UserFunction, Value};
 use edgeward_sql::ast::BinaryOp;
 
 pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Scope, ScopeInput};
@@ -69,6 +69,8 @@ pub(crate) enum Expr {
     Like(Box<(Expr, Expr)>, bool),
     Case(Box<Case>),
     Call(&'static Function, Box<[Expr]>),
+    /// A function a user brought; it may block.
+    User(Arc<dyn UserFunction>, Box<[Expr]>),
     /// Metadata: of a side of a join, and the key (none for all).
     Meta(Option<usize>, Option<Arc<str>>),
     Window(WindowBound),

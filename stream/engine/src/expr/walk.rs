@@ -2,20 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use edgeward_functions::{Run, lookup};
+use edgeward_functions::{Run, UserFunctions, lookup};
 use edgeward_sql::ast::{Expr, SetOperand};
 
 /// Whether an expression calls an aggregate, directly or through an alias.
-pub(crate) fn has_aggregate<'a>(expr: &'a Expr, aliases: &'a HashMap<String, Expr>) -> bool {
+pub(crate) fn has_aggregate<'a>(
+    expr: &'a Expr,
+    aliases: &'a HashMap<String, Expr>,
+    users: Option<&dyn UserFunctions>,
+) -> bool {
+    let aggregate = |name: &str| match lookup(name) {
+        Some(function) => matches!(function.run, Run::Aggregate(_)),
+        None => users.and_then(|users| users.find(name)).is_some_and(|function| function.is_aggregate()),
+    };
     let mut pending = vec![expr];
     let mut seen = HashSet::new();
     while let Some(expr) = pending.pop() {
         match expr {
-            Expr::Call(call)
-                if lookup(&call.name).is_some_and(|function| matches!(function.run, Run::Aggregate(_))) =>
-            {
-                return true;
-            }
+            Expr::Call(call) if aggregate(&call.name) => return true,
             Expr::Column(column) if column.stream.is_none() && seen.insert(&column.name) => {
                 pending.extend(aliases.get(&column.name))
             }

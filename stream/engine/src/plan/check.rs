@@ -19,7 +19,7 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
         return refuse("a time window or count window is required to join multiple streams");
     }
     if let Some(having) = &select.having
-        && !has_aggregate(having, &super::aliases(select))
+        && !has_aggregate(having, &super::aliases(select), plan.users.as_deref())
     {
         return refuse("Not allowed to call none-aggregate functions in HAVING clause.");
     }

@@ -4,7 +4,9 @@ mod check;
 mod project;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use edgeward_functions::UserFunctions;
 use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField};
 
 pub(crate) use project::Projection;
@@ -20,6 +22,7 @@ pub struct Plan {
     pub(crate) select: Select,
     pub(crate) options: RuleOptions,
     pub(crate) definitions: Vec<StreamDef>,
+    pub(crate) users: Option<Arc<dyn UserFunctions>>,
 }
 
 /// The compiled operators of one running rule.
@@ -30,6 +33,8 @@ pub(crate) struct Program {
     pub(crate) filter: Option<Expr>,
     /// The filter needs nothing but the row and runs in the stream.
     pub(crate) filter_in_stream: bool,
+    /// It calls functions that users brought: the rule needs a thread of its own.
+    pub(crate) calls_users: bool,
     pub(crate) window: Option<WindowPlan>,
     pub(crate) joins: Vec<JoinPlan>,
     /// Aggregates of WHERE, over all rows of a window, and the condition that uses them.
@@ -63,11 +68,24 @@ impl Plan {
         options: &RuleOptions,
         definition: &dyn Fn(&str) -> Option<StreamDef>,
     ) -> Result<Plan, EngineError> {
+        Plan::with_functions(select, options, definition, None)
+    }
+
+    /// As [`Plan::new`], with functions beside the built-in ones, which come first.
+    ///
+    /// # Errors
+    /// As for [`Plan::new`].
+    pub fn with_functions(
+        select: &Select,
+        options: &RuleOptions,
+        definition: &dyn Fn(&str) -> Option<StreamDef>,
+        users: Option<Arc<dyn UserFunctions>>,
+    ) -> Result<Plan, EngineError> {
         let sources = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.source));
         let definitions: Result<Vec<StreamDef>, EngineError> = sources
             .map(|source| definition(&source.name).ok_or_else(|| EngineError::UnknownStream(source.name.clone())))
             .collect();
-        let plan = Plan { select: select.clone(), options: options.clone(), definitions: definitions? };
+        let plan = Plan { select: select.clone(), options: options.clone(), definitions: definitions?, users };
         check::statement(&plan)?;
         let mut slots = 0;
         plan.compile(&mut |_, _| {
@@ -96,7 +114,7 @@ impl Plan {
                 definition: definition.clone(),
             })
             .collect();
-        Scope { inputs, aliases: aliases(&self.select) }
+        Scope { inputs, aliases: aliases(&self.select), users: self.users.clone() }
     }
 
     /// Compiles the operators; `slot` gives the slot of a column of an input.
@@ -121,7 +139,7 @@ impl Plan {
         let having = compiler.option(select.having.as_ref())?;
         let order_by: Result<Vec<(Expr, bool)>, EngineError> =
             select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
-        let cells = compiler.cell_count();
+        let (cells, calls_users) = (compiler.cell_count(), compiler.calls_users);
         let (aggregates, analytic) = (compiler.aggregates, compiler.analytic);
         let (filter, late_filter) = match condition {
             Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
@@ -130,7 +148,9 @@ impl Plan {
         let grouped = !aggregates.is_empty() || !group_by.is_empty();
         Ok(Program {
             inputs: scope.inputs.len(),
-            filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1,
+            // A stream is read by many rules: none may hold it up.
+            filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1 && !calls_users,
+            calls_users,
             analytic,
             filter,
             window,
