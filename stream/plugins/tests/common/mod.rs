@@ -1,0 +1,40 @@
+//! The real peer: a Python with the package `ekuiper` (and with it `pynng`) from PyPI, kept in the build folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What users install. A change of version needs a new folder.
+const SDK: &str = "ekuiper==2.4.2";
+
+/// The interpreter with the SDK; none, with a loud line, where it cannot be had.
+pub(crate) fn python(left_out: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ekuiper-2.4.2");
+    let python = folder.join("bin/python");
+    let ready = folder.join("ready");
+    // Tests of several binaries may run at once: one installs, the others wait for the lock's end.
+    let lock = std::fs::File::create(folder.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if ready.exists() {
+        return Some(python);
+    }
+    let made = run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .and_then(|()| run(Command::new(&python).args(["-m", "pip", "install", "--quiet", SDK])));
+    match made {
+        Ok(()) => {
+            std::fs::write(ready, "").unwrap();
+            Some(python)
+        }
+        Err(error) => {
+            eprintln!("!!! LEFT OUT: {left_out}: no Python with {SDK}: {error}");
+            None
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))
+}
