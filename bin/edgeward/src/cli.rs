@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// Look after nodes
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Test rules
+    #[command(subcommand)]
+    Rule(crate::rule_test::RuleCommand),
     /// Show what the telemetry store holds
     Readings(ReadingsOptions),
     /// Simulate devices: MQTT clients and Modbus slaves

@@ -16,6 +16,7 @@ mod node;
 mod output;
 mod pause;
 mod readings;
+mod rule_test;
 mod rules;
 mod run;
 mod server;
@@ -70,6 +71,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => run::tool(&cli.log, |tasks| demo::run(options, tasks)),
         Command::Token(command) => run::tool(&cli.log, |_| token::run(command)),
         Command::Node(command) => run::tool(&cli.log, |_| node::run(command)),
+        // Synchronous, with no runtime and no logs.
+        Command::Rule(command) => rule_test::run(command),
         Command::Readings(options) => run::tool(&cli.log, |_| readings::run(options)),
     }
 }

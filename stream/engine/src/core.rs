@@ -14,6 +14,7 @@ use crate::group::{Collection, Grouping, Groups, scene};
 use crate::join;
 use crate::metrics::{CoreMetrics, NodeMetrics};
 use crate::plan::{Plan, Program};
+use crate::table::TableRows;
 use crate::watermark::Watermark;
 use crate::window::{Kind, Sink, Tuple, Verdict, Window};
 use crate::{Row, RuleOptions};
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) watermark: Option<Watermark>,
     pub(crate) analytic: AnalyticState,
     pub(crate) window: Option<Window>,
+    /// Contents of the inputs that are tables.
+    pub(crate) tables: Vec<Option<TableRows>>,
     pub(crate) metrics: CoreMetrics,
     /// The statement as printed: a saved state belongs to it.
     pub(crate) statement: String,
@@ -42,7 +45,13 @@ impl Core {
         let window = program.window.as_ref().map(|plan| Window::new(plan, now, event_time, &options.timezone));
         let context = Context { now, zone: options.timezone.clone(), rule_id: rule_id.into(), rule_start: now };
         Core {
-            watermark: event_time.then(|| Watermark::new(program.inputs, options.late_tolerance)),
+            watermark: event_time
+                .then(|| Watermark::new(program.tables.iter().map(Option::is_none).collect(), options.late_tolerance)),
+            tables: program
+                .tables
+                .iter()
+                .map(|table| table.clone().map(|(table, key)| TableRows::new(table, key)))
+                .collect(),
             analytic: AnalyticState::new(&program.analytic),
             cells: vec![OnceCell::new(); program.cells],
             window,
@@ -57,6 +66,9 @@ impl Core {
     /// Takes one row of an input in, at `now` on the clock.
     pub(crate) fn push(&mut self, input: usize, row: Arc<Row>, now: i64, out: &mut Vec<Emission>) {
         self.context.now = now;
+        if let Some(Some(table)) = self.tables.get_mut(input) {
+            return table.put(row);
+        }
         let Some(watermark) = &mut self.watermark else {
             let at = row.at;
             self.enter(Tuple { row, at, input, analytic: Arc::default() }, out);
@@ -222,7 +234,7 @@ impl Core {
         let collection = match collection {
             Collection::Rows(rows) => {
                 let was_empty = rows.is_empty();
-                let rows = self.late_filter(join::run(&self.program, rows, &self.context)?)?;
+                let rows = self.late_filter(join::run(&self.program, rows, &self.tables, &self.context)?)?;
                 if rows.is_empty() && !was_empty {
                     return Ok(None);
                 }

@@ -2,28 +2,44 @@
 
 use std::sync::Arc;
 
-use edgeward_functions::{Context, Error};
+use edgeward_functions::{Context, Error, Value};
 use edgeward_sql::ast::JoinKind;
 
 use crate::Row;
 use crate::group::scene;
 use crate::plan::{JoinPlan, Program};
 use crate::row::Origin;
+use crate::table::TableRows;
 use crate::window::Tuple;
 
 type Sides = Box<[Option<Arc<Row>>]>;
 
 /// Joins the rows of a window input by input; a statement without joins gets its rows back.
-pub(crate) fn run(program: &Program, rows: Vec<Tuple>, context: &Context) -> Result<Vec<Tuple>, Error> {
+pub(crate) fn run(
+    program: &Program,
+    rows: Vec<Tuple>,
+    tables: &[Option<TableRows>],
+    context: &Context,
+) -> Result<Vec<Tuple>, Error> {
     if program.joins.is_empty() {
         return Ok(rows);
     }
-    let single = |tuple: &Tuple| {
+    let single = |input: usize, row: &Arc<Row>, at: i64, analytic: &Arc<[Value]>| {
         let mut sides: Sides = vec![None; program.inputs].into();
-        sides[tuple.input] = Some(tuple.row.clone());
-        join(sides, tuple.at)
+        sides[input] = Some(row.clone());
+        Tuple { analytic: analytic.clone(), ..join(sides, at) }
     };
-    let of = |input: usize| rows.iter().filter(move |tuple| tuple.input == input).map(single).collect::<Vec<Tuple>>();
+    let of = |input: usize| -> Vec<Tuple> {
+        match &tables[input] {
+            // What a table holds is older than any row.
+            Some(table) => table.rows.iter().map(|row| single(input, row, i64::MIN, &Arc::default())).collect(),
+            None => rows
+                .iter()
+                .filter(|tuple| tuple.input == input)
+                .map(|tuple| single(input, &tuple.row, tuple.at, &tuple.analytic))
+                .collect(),
+        }
+    };
     let mut left = of(0);
     for (index, plan) in program.joins.iter().enumerate() {
         left = step(plan, left, of(index + 1), context)?;
@@ -37,7 +53,9 @@ fn join(sides: Sides, at: i64) -> Tuple {
 
 fn merge(left: &Tuple, right: &Tuple) -> Tuple {
     let (Origin::Joined(a), Origin::Joined(b)) = (&left.row.origin, &right.row.origin) else { return left.clone() };
-    join(a.iter().zip(b.iter()).map(|(a, b)| a.clone().or_else(|| b.clone())).collect(), left.at.max(right.at))
+    let joined =
+        join(a.iter().zip(b.iter()).map(|(a, b)| a.clone().or_else(|| b.clone())).collect(), left.at.max(right.at));
+    Tuple { analytic: left.analytic.clone(), ..joined }
 }
 
 fn step(plan: &JoinPlan, left: Vec<Tuple>, right: Vec<Tuple>, context: &Context) -> Result<Vec<Tuple>, Error> {

@@ -10,6 +10,7 @@ pub(crate) struct Watermark {
     tolerance: i64,
     /// Greatest time of each input; a silent input holds everything back.
     pub(crate) greatest: Vec<Option<i64>>,
+    timed: Vec<bool>,
     pub(crate) last: i64,
     /// Waiting rows by time; of equal times in the order they came.
     pub(crate) waiting: VecDeque<Tuple>,
@@ -18,8 +19,16 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    pub(crate) fn new(inputs: usize, tolerance: i64) -> Watermark {
-        Watermark { tolerance, greatest: vec![None; inputs], last: i64::MIN, waiting: VecDeque::new(), late: 0 }
+    /// `timed` says of each input whether its rows carry time; those of tables do not.
+    pub(crate) fn new(timed: Vec<bool>, tolerance: i64) -> Watermark {
+        Watermark {
+            tolerance,
+            greatest: vec![None; timed.len()],
+            timed,
+            last: i64::MIN,
+            waiting: VecDeque::new(),
+            late: 0,
+        }
     }
 
     /// Takes a row in; answers the watermark if it moved.
@@ -33,7 +42,8 @@ impl Watermark {
         // Rows come almost in order, so the place is found from the back.
         let place = self.waiting.iter().rposition(|waiting| waiting.at <= tuple.at).map_or(0, |place| place + 1);
         self.waiting.insert(place, tuple);
-        let least = self.greatest.iter().copied().min().flatten()?;
+        let timed = self.greatest.iter().zip(&self.timed).filter(|(_, timed)| **timed);
+        let least = timed.map(|(greatest, _)| *greatest).min().flatten()?;
         let watermark = least.saturating_sub(self.tolerance);
         (watermark > self.last).then(|| {
             self.last = watermark;

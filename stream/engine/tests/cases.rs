@@ -1,10 +1,10 @@
-//! Runs the SQL cases under `tests/cases`: each file holds a list of cases in the format of `edgeward rule test`.
+//! Runs the SQL cases under `tests/cases`: files in the format of `edgeward rule test`.
 
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
 use std::path::Path;
 
-use edgeward_engine::trial::Case;
+use edgeward_engine::trial::{Case, documents};
 
 #[test]
 fn every_case_holds() {
@@ -14,14 +14,16 @@ fn every_case_holds() {
     let (mut count, mut failures) = (0, Vec::new());
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap();
-        let cases: Vec<Case> =
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        for (index, case) in cases.iter().enumerate() {
+        let cases = documents(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for (index, case) in cases.into_iter().enumerate() {
             count += 1;
-            let name = format!("{} #{index} {}", file.file_name().unwrap().to_string_lossy(), case.name);
-            match case.run() {
-                Ok(outcome) => failures.extend(outcome.mismatch.map(|mismatch| format!("{name}: {mismatch}"))),
-                Err(error) => failures.push(format!("{name}: {error}")),
+            let name = format!("{} #{index}", file.file_name().unwrap().to_string_lossy());
+            let report = match Case::read(case) {
+                Ok(case) => case.run(&|_| Ok(None)),
+                Err(error) => panic!("{name}: {error}"),
+            };
+            if !report.ok {
+                failures.push(format!("{name} {}: {}", report.name, report.explanation()));
             }
         }
     }

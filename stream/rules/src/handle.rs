@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::run::World;
 use crate::shared::SharedStreams;
 use crate::store::Store;
-use crate::{Hosts, Options, explain, rest, status};
+use crate::{Hosts, Options, rest, status};
 
 /// The rules service.
 #[derive(Debug)]
@@ -219,6 +219,6 @@ impl Handle {
     /// There is none of this id.
     pub fn explain_rule(&self, id: &str) -> Result<String> {
         let definition = self.registry.get(id)?.definition();
-        Ok(explain::explain(&edgeward_sql::parse_select(&definition.sql)?))
+        Ok(edgeward_engine::explain(&edgeward_sql::parse_select(&definition.sql)?))
     }
 }

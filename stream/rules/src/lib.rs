@@ -9,7 +9,6 @@
 mod catalog;
 mod definition;
 mod error;
-mod explain;
 mod handle;
 mod options;
 mod registry;

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use edgeward_sql::ast::{SelectField, WindowKind};
+use edgeward_sql::ast::{BinaryOp, Expr, JoinKind, SelectField, WindowKind};
 
 use super::Plan;
-use crate::EngineError;
 use crate::expr::has_aggregate;
+use crate::{EngineError, StreamDef};
 
 /// Checks a statement as a whole; columns and calls are checked when they are compiled.
 pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
@@ -15,8 +15,20 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
     if select.window.is_none() && !select.group_by.is_empty() {
         return refuse("select stmt group by should be used with window");
     }
-    if select.window.is_none() && !select.joins.is_empty() {
+    let joined = || select.joins.iter().zip(plan.definitions.iter().skip(1));
+    if select.window.is_none() && joined().any(|(_, definition)| definition.table.is_none()) {
         return refuse("a time window or count window is required to join multiple streams");
+    }
+    if plan.definitions.first().is_some_and(StreamDef::is_lookup) {
+        return refuse("lookup table cannot be used as the primary stream, please use it in a join");
+    }
+    for (join, _) in joined().filter(|(_, definition)| definition.is_lookup()) {
+        if !matches!(join.kind, JoinKind::Inner | JoinKind::Left) {
+            return refuse("lookup table only supports left or inner join");
+        }
+        if !join.on.as_ref().is_some_and(has_equality) {
+            return refuse("lookup table join must have at least one equal predicate on the key");
+        }
     }
     if let Some(having) = &select.having
         && !has_aggregate(having, &super::aliases(select), plan.users.as_deref())
@@ -32,6 +44,15 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
         return refuse("Invalid option sendMetaToSink, it can not be applied to window");
     }
     duplicates(&select.fields)
+}
+
+/// Whether a condition is an equality, or a conjunction with one.
+fn has_equality(on: &Expr) -> bool {
+    match on {
+        Expr::Binary(BinaryOp::Eq, ..) => true,
+        Expr::Binary(BinaryOp::And, left, right) => has_equality(left) || has_equality(right),
+        _ => false,
+    }
 }
 
 fn duplicates(fields: &[SelectField]) -> Result<(), EngineError> {

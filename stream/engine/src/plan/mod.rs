@@ -14,7 +14,7 @@ pub(crate) use project::Projection;
 use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Scope, ScopeInput};
 use crate::options::RuleOptions;
 use crate::window::WindowPlan;
-use crate::{EngineError, StreamDef};
+use crate::{EngineError, StreamDef, Table};
 
 /// A statement ready to be started: names are resolved and everything that can be refused has been.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) inputs: usize,
+    /// For each input that is a table how it keeps its rows, and the slot of its key.
+    pub(crate) tables: Vec<Option<(Table, Option<usize>)>>,
     pub(crate) analytic: Vec<AnalyticCall>,
     pub(crate) filter: Option<Expr>,
     /// The filter needs nothing but the row and runs in the stream.
@@ -140,6 +142,7 @@ impl Plan {
         let order_by: Result<Vec<(Expr, bool)>, EngineError> =
             select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
         let (cells, calls_users) = (compiler.cell_count(), compiler.calls_users);
+        let tables = tables(&self.definitions, &mut *compiler.slot);
         let (aggregates, analytic) = (compiler.aggregates, compiler.analytic);
         let (filter, late_filter) = match condition {
             Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
@@ -151,6 +154,7 @@ impl Plan {
             // A stream is read by many rules: none may hold it up.
             filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1 && !calls_users,
             calls_users,
+            tables,
             analytic,
             filter,
             window,
@@ -176,6 +180,18 @@ impl Program {
             || self.late_filter.is_some()
             || !self.window.as_ref().is_some_and(WindowPlan::is_disjoint)
     }
+}
+
+fn tables(
+    definitions: &[StreamDef],
+    slot: &mut dyn FnMut(usize, &str) -> usize,
+) -> Vec<Option<(Table, Option<usize>)>> {
+    let of = |(input, definition): (usize, &StreamDef)| {
+        let table = definition.table.clone()?;
+        let key = table.key.as_ref().map(|key| slot(input, key));
+        Some((table, key))
+    };
+    definitions.iter().enumerate().map(of).collect()
 }
 
 /// Alias to expression of the select list.

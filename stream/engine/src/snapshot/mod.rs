@@ -12,6 +12,7 @@ use edgeward_functions::{Aggregate, Map, Value};
 use crate::analytic::{AnalyticState, Cell};
 use crate::core::Core;
 use crate::group::{Collection, Group, Groups, fresh};
+use crate::table::TableRows;
 use crate::watermark::Watermark;
 use crate::window::{Session, Tuple, Window};
 use crate::{EngineError, Stream};
@@ -27,6 +28,7 @@ impl Core {
         state.insert("analytic".into(), save_analytic(&self.analytic));
         state.insert("watermark".into(), self.watermark.as_ref().map_or(Value::Nil, save_watermark));
         state.insert("window".into(), self.window.as_ref().map_or(Value::Nil, save_window));
+        state.insert("tables".into(), save_tables(&self.tables));
         let mut out = HEADER.to_vec();
         codec::write(&Value::map(state), &mut out);
         out
@@ -50,6 +52,7 @@ impl Core {
         if let Some(watermark) = &mut self.watermark {
             loader.watermark(watermark, &part("watermark")).ok_or_else(|| refuse("the watermark is damaged"))?;
         }
+        load_tables(&mut self.tables, &part("tables"), streams);
         if let Some(window) = &mut self.window {
             loader.window(window, &part("window")).ok_or_else(|| refuse("the window is damaged"))?;
         }
@@ -76,6 +79,23 @@ fn load_analytic(state: &mut AnalyticState, saved: &Value) {
         for entry in saved.as_array().unwrap_or_default() {
             if let Some([Value::Str(key), Value::Array(memory), result]) = entry.as_array() {
                 partitions.insert((**key).into(), Cell { memory: memory.to_vec(), result: result.clone() });
+            }
+        }
+    }
+}
+
+/// Rows of tables with their times; of an input that is none, nil.
+fn save_tables(tables: &[Option<TableRows>]) -> Value {
+    let row = |row: &Arc<crate::Row>| list([Value::Map(row.all().clone()), Value::Int(row.at)]);
+    list(tables.iter().map(|table| table.as_ref().map_or(Value::Nil, |table| list(table.rows.iter().map(row)))))
+}
+
+fn load_tables(tables: &mut [Option<TableRows>], saved: &Value, streams: &[Arc<Stream>]) {
+    for ((table, saved), stream) in tables.iter_mut().zip(saved.as_array().unwrap_or_default()).zip(streams) {
+        let (Some(table), Some(rows)) = (table, saved.as_array()) else { continue };
+        for row in rows {
+            if let Some([Value::Map(row), Value::Int(at)]) = row.as_array() {
+                table.put(Arc::new(stream.row_of(row, *at)));
             }
         }
     }

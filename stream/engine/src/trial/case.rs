@@ -1,20 +1,10 @@
-//! One test case: streams, a rule, timed inputs and what must come out (issue "rules as testable code").
+//! One test case as it is written: streams, a rule, timed inputs and what must come out (`edgeward rule test`).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use edgeward_functions::json::Printer;
-use edgeward_functions::{Map, Value};
-use edgeward_sql::ast::Statement;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::{Trial, from_json};
-use crate::{Emission, EngineError, Message, Plan, RuleOptions, StreamDef};
-
-/// A case as it is written. Unknown keys make it invalid.
-#[derive(Debug, Deserialize)]
+/// A case. Unknown keys make it invalid.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// Name, unique in a run.
@@ -22,12 +12,28 @@ pub struct Case {
     pub name: String,
     /// Definitions by name, executed in the order written.
     #[serde(default)]
-    pub streams: serde_json::Map<String, Json>,
+    pub streams: Map<String, Json>,
+    /// Texts that SCHEMAID names, by file.
+    #[serde(default)]
+    pub schemas: Map<String, Json>,
+    /// JavaScript functions by name.
+    #[serde(default)]
+    pub scripts: Map<String, Json>,
+    /// Configuration of sources: properties by type and section, or by stream.
+    #[serde(default)]
+    pub conf: Map<String, Json>,
+    /// Contents of tables before the first input.
+    #[serde(default)]
+    pub tables: Map<String, Json>,
     /// What happens when.
     #[serde(default)]
     pub input: Vec<Input>,
     /// The rule under test.
     pub rule: Option<Rule>,
+    /// Statements that are parsed and nothing else.
+    pub parse: Option<String>,
+    /// Statements executed in order on an empty store.
+    pub statements: Option<Vec<Step>>,
     /// Where the clock starts, ms since 1970.
     #[serde(default)]
     pub start: i64,
@@ -42,205 +48,134 @@ pub struct Case {
     pub unordered: bool,
     /// The definition or rule must be refused with a text containing this.
     pub expect_error: Option<String>,
+    /// What else to show at the end.
+    #[serde(default)]
+    pub show: Vec<Show>,
 }
 
 /// One input.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Ms from the start; that of the input before when absent.
     pub at: Option<i64>,
-    /// Where it goes.
+    /// The stream or table it goes to.
     pub stream: Option<String>,
     /// Decoded values.
     pub row: Option<Json>,
     /// Text to be decoded by the stream's format.
     pub payload: Option<String>,
+    /// The same, in base64.
+    pub payload_base64: Option<String>,
     /// Metadata.
     pub meta: Option<Json>,
-    /// `checkpoint` or `restart`.
+    /// Something done to the rule instead.
     #[serde(rename = "do")]
-    pub action: Option<String>,
+    pub action: Option<Action>,
+}
+
+/// What can be done to a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Keep the state now.
+    Checkpoint,
+    /// End as kill -9 would and start from the last checkpoint.
+    Restart,
 }
 
 /// The rule of a case.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
+    /// Its id.
+    #[serde(default)]
+    pub id: Option<String>,
     /// The statement.
-    pub sql: String,
+    pub sql: Option<String>,
+    /// A graph instead of a statement.
+    pub graph: Option<Json>,
     /// As in the rule's JSON.
     #[serde(default)]
     pub options: Json,
+    /// As in the rule's JSON: validated, never opened.
+    #[serde(default)]
+    pub actions: Vec<Map<String, Json>>,
+    /// Common sink properties of the memory sink.
+    #[serde(default)]
+    pub sink: Map<String, Json>,
 }
 
-/// Why a case could not be run to its end.
-#[derive(Debug, Clone, thiserror::Error, PartialEq)]
-pub enum CaseError {
-    /// The case itself makes no sense.
-    #[error("invalid case: {0}")]
-    Invalid(String),
-    /// A definition or the rule was refused, with eKuiper's text.
-    #[error("{0}")]
-    Refused(String),
+/// One of `statements`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The statement.
+    pub sql: String,
+    /// As PUT rather than POST would.
+    #[serde(default)]
+    pub replace: bool,
 }
 
-/// What came out.
-#[derive(Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// Each message: ms from the start and the JSON text of its rows.
-    pub messages: Vec<(i64, Vec<String>)>,
-    /// Why `expect` or `expect_error` is not met; none when it is.
-    pub mismatch: Option<String>,
+/// What else a case shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Show {
+    /// Flat metrics at the end.
+    Status,
+    /// Sources and edges.
+    Topo,
+    /// The plan.
+    Explain,
+    /// Types of values in the output.
+    Types,
 }
 
 impl Case {
-    /// Runs the case.
+    /// Reads a case of a document.
     ///
     /// # Errors
-    /// The case is invalid, or refused though no refusal is expected.
-    pub fn run(&self) -> Result<Outcome, CaseError> {
-        let ran = self.messages();
-        let Some(expected) = &self.expect_error else {
-            let messages = ran?;
-            let mismatch = self.expect.as_ref().map(|expect| self.compare(expect, &messages)).transpose()?.flatten();
-            return Ok(Outcome { messages, mismatch });
-        };
-        match ran {
-            Err(CaseError::Refused(text)) if text.contains(expected) => Ok(Outcome::default()),
-            Err(CaseError::Refused(text)) => Ok(Outcome {
-                mismatch: Some(format!("refused with {text:?}, expected {expected:?}")),
-                ..Outcome::default()
-            }),
-            Err(invalid) => Err(invalid),
-            Ok(messages) => Ok(Outcome { messages, mismatch: Some(format!("not refused, expected {expected:?}")) }),
+    /// What is not understood.
+    pub fn read(document: Json) -> Result<Case, String> {
+        let case: Case = serde_json::from_value(document).map_err(|error| error.to_string())?;
+        let ways = [case.rule.is_some(), case.parse.is_some(), case.statements.is_some()];
+        if ways.iter().filter(|there| **there).count() > 1 {
+            return Err("rule, parse and statements exclude each other".into());
         }
-    }
-
-    fn messages(&self) -> Result<Vec<(i64, Vec<String>)>, CaseError> {
-        let refused = |error: EngineError| CaseError::Refused(error.to_string());
-        let zone = self
-            .timezone
-            .as_ref()
-            .map_or(Ok(TimeZone::UTC), |name| TimeZone::get(name))
-            .map_err(|error| CaseError::Invalid(error.to_string()))?;
-        let definitions = self.definitions(&zone)?;
-        let Some(rule) = &self.rule else { return Ok(Vec::new()) };
-        let mut options = RuleOptions::from_json(&rule.options).map_err(refused)?;
-        options.timezone = zone.clone();
-        let select = edgeward_sql::parse_select(&rule.sql).map_err(|error| CaseError::Refused(error.to_string()))?;
-        let plan = Plan::new(&select, &options, &|name| definitions.get(name).cloned()).map_err(refused)?;
-        let mut trial = Trial::start("case", plan, self.start).map_err(refused)?;
-        let last = self.feed(&mut trial, &definitions)?;
-        trial.advance(self.start + self.until.unwrap_or(last).max(last));
-        let printer = Printer::new(zone);
-        Ok(trial.take().iter().map(|emission| (emission.at - self.start, rows(emission, &printer))).collect())
-    }
-
-    fn definitions(&self, zone: &TimeZone) -> Result<BTreeMap<String, StreamDef>, CaseError> {
-        let mut definitions = BTreeMap::new();
-        for (name, sql) in &self.streams {
-            let sql = sql.as_str().ok_or_else(|| CaseError::Invalid(format!("the statement of {name} is no text")))?;
-            let statement = edgeward_sql::parse(sql).map_err(|error| CaseError::Refused(error.to_string()))?;
-            let Statement::Create(create) = statement else {
-                return Err(CaseError::Invalid(format!("{name} is no CREATE statement")));
-            };
-            if create.name != *name {
-                return Err(CaseError::Invalid(format!("the statement of {name} defines {}", create.name)));
-            }
-            let mut definition = StreamDef::new(&create);
-            definition.timezone = zone.clone();
-            definitions.insert(name.clone(), definition);
+        if case.statements.is_some() && !case.streams.is_empty() {
+            return Err("statements stand instead of streams".into());
         }
-        Ok(definitions)
-    }
-
-    /// Delivers the inputs; answers the time of the last.
-    fn feed(&self, trial: &mut Trial, definitions: &BTreeMap<String, StreamDef>) -> Result<i64, CaseError> {
-        let invalid = |text: String| CaseError::Invalid(text);
+        if case.expect.is_some() && case.expect_error.is_some() {
+            return Err("expect and expect_error exclude each other".into());
+        }
         let mut at = 0;
-        for input in &self.input {
+        for input in &case.input {
             let next = input.at.unwrap_or(at);
             if next < at {
-                return Err(invalid(format!("input at {next} comes after one at {at}")));
+                return Err(format!("input at {next} comes after one at {at}; at must not decrease"));
             }
             at = next;
-            match input.action.as_deref() {
-                None => {}
-                Some("checkpoint") => {
-                    trial.advance(self.start + at);
-                    trial.checkpoint();
-                    continue;
-                }
-                Some("restart") => {
-                    trial.restart().map_err(|error| CaseError::Refused(error.to_string()))?;
-                    continue;
-                }
-                Some(other) => return Err(invalid(format!("unknown action {other}"))),
-            }
-            let stream = input.stream.as_ref().ok_or_else(|| invalid("an input needs a stream".into()))?;
-            if !definitions.contains_key(stream) {
-                return Err(invalid(format!("stream {stream} is not defined")));
-            }
-            trial.push(stream, input.message()?, self.start + at);
+            input.check()?;
         }
-        Ok(at)
+        Ok(case)
     }
 
-    /// What differs from the expectation, if anything does.
-    fn compare(&self, expect: &[Json], messages: &[(i64, Vec<String>)]) -> Result<Option<String>, CaseError> {
-        let mut wanted: Vec<Vec<String>> = expect.iter().map(expected_rows).collect::<Result<_, _>>()?;
-        let mut got: Vec<Vec<String>> = messages.iter().map(|(_, rows)| rows.clone()).collect();
-        // Empty messages after the last expected one say nothing.
-        while got.len() > wanted.len() && got.last().is_some_and(Vec::is_empty) {
-            got.pop();
-        }
-        if self.unordered {
-            wanted.iter_mut().chain(&mut got).for_each(|rows| rows.sort());
-        }
-        Ok((wanted != got).then(|| format!("expected {wanted:#?}\ngot {got:#?}")))
+    /// Whether floats are told from integers and bytes and times from text.
+    pub(super) fn types(&self) -> bool {
+        self.show.contains(&Show::Types)
     }
 }
 
 impl Input {
-    fn message(&self) -> Result<Message, CaseError> {
-        let value = |json: &Json| from_json(json).map_err(|error| CaseError::Invalid(error.to_string()));
-        let map = |json: &Json| match value(json)? {
-            Value::Map(map) => Ok(map),
-            _ => Err(CaseError::Invalid("a row is a mapping".into())),
-        };
-        let mut message = match (&self.row, &self.payload) {
-            (Some(row), None) => Message::row(map(row)?),
-            (None, Some(payload)) => Message::payload(payload.clone().into_bytes()),
-            _ => return Err(CaseError::Invalid("an input needs a row or a payload".into())),
-        };
-        message.meta = self.meta.as_ref().map(map).transpose()?;
-        Ok(message)
+    fn check(&self) -> Result<(), String> {
+        let bodies = [self.row.is_some(), self.payload.is_some(), self.payload_base64.is_some()];
+        let bodies = bodies.iter().filter(|there| **there).count();
+        match (self.action, &self.stream) {
+            (Some(_), None) if bodies == 0 && self.meta.is_none() => Ok(()),
+            (Some(_), _) => Err("an input with do has nothing else but at".into()),
+            (None, Some(_)) if bodies == 1 => Ok(()),
+            (None, Some(_)) => Err("an input needs one of row, payload and payload_base64".into()),
+            (None, None) => Err("an input needs a stream".into()),
+        }
     }
-}
-
-/// The rows of a message as JSON texts.
-fn rows(emission: &Emission, printer: &Printer) -> Vec<String> {
-    let print = |row: &crate::OutRow| {
-        let mut out = Vec::new();
-        match row.write_json(printer, &mut out) {
-            Ok(()) => String::from_utf8(out).unwrap_or_default(),
-            Err(error) => format!("error: {error}"),
-        }
-    };
-    emission.rows.iter().map(print).collect()
-}
-
-/// Expected rows, printed the same way, so that 1 and 1.0 are equal.
-fn expected_rows(message: &Json) -> Result<Vec<String>, CaseError> {
-    let value = from_json(message).map_err(|error| CaseError::Invalid(error.to_string()))?;
-    let items = value.as_array().ok_or_else(|| CaseError::Invalid("an expected message is a list of rows".into()))?;
-    let print = |item: &Value| match item {
-        Value::Map(map) => {
-            let map: Arc<Map> = map.clone();
-            Printer::default().text(&Value::Map(map)).map_err(|error| CaseError::Invalid(error.to_string()))
-        }
-        _ => Err(CaseError::Invalid("an expected row is a mapping".into())),
-    };
-    items.iter().map(print).collect()
 }

@@ -1,9 +1,17 @@
 //! Rules on a virtual clock: no tasks, no network, the same core.
 
 mod case;
+mod file;
+mod report;
+mod run;
+mod sink;
+mod statements;
 mod values;
 
-pub use case::{Case, CaseError, Outcome};
+pub use case::{Action, Case, Input, Rule, Show, Step};
+pub use file::documents;
+pub use report::{Report, Stage, Verdict};
+pub use run::Decoders;
 pub use values::{CaseValueError, from_json};
 
 use std::collections::VecDeque;
@@ -14,7 +22,7 @@ use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
-use crate::{Emission, EngineError, Plan, Stream};
+use crate::{Decode, Emission, EngineError, Plan, Stream};
 
 /// Most timers fired without an input between them; a rule that ticks for ever would never end otherwise.
 const MAX_TICKS: usize = 10_000_000;
@@ -27,6 +35,10 @@ pub struct Trial {
     running: Running,
     now: i64,
     checkpoint: Option<Vec<u8>>,
+    /// When the next checkpoint is due by the rule's own interval.
+    next_checkpoint: i64,
+    /// What was delivered since the last checkpoint, to be delivered again by a restart.
+    delivered: Vec<(String, Message)>,
     emissions: Vec<Emission>,
 }
 
@@ -43,15 +55,47 @@ impl Trial {
     /// # Errors
     /// The statement does not compile.
     pub fn start(id: &str, plan: Plan, start: i64) -> Result<Trial, EngineError> {
-        let streams: Vec<Arc<Stream>> = plan.inputs().map(|definition| Stream::new(definition.clone(), None)).collect();
+        Trial::start_with(id, plan, start, &mut |_| Ok(None))
+    }
+
+    /// The same with decoders by the names of streams; none is JSON's.
+    ///
+    /// # Errors
+    /// The statement does not compile, or a decoder's own.
+    pub fn start_with(
+        id: &str,
+        plan: Plan,
+        start: i64,
+        decoder: &mut dyn FnMut(&str) -> Result<Option<Box<dyn Decode>>, EngineError>,
+    ) -> Result<Trial, EngineError> {
+        let streams: Result<Vec<Arc<Stream>>, EngineError> =
+            plan.inputs().map(|definition| Ok(Stream::new(definition.clone(), decoder(&definition.name)?))).collect();
+        let streams = streams?;
         let running = Running::new(id, &plan, &streams, start, None)?;
-        Ok(Trial { id: id.into(), plan, streams, running, now: start, checkpoint: None, emissions: Vec::new() })
+        Ok(Trial {
+            id: id.into(),
+            next_checkpoint: start.saturating_add(plan.options().checkpoint_interval.max(1)),
+            plan,
+            streams,
+            running,
+            now: start,
+            checkpoint: None,
+            delivered: Vec::new(),
+            emissions: Vec::new(),
+        })
     }
 
     /// Delivers a message to every input of that stream at `at`, after the timers due before it.
     pub fn push(&mut self, stream: &str, message: Message, at: i64) {
         self.tick_until(at.saturating_sub(1));
         self.now = self.now.max(at);
+        if self.plan.options().qos >= 1 {
+            self.delivered.push((stream.to_string(), message.clone()));
+        }
+        self.deliver_to(stream, &message);
+    }
+
+    fn deliver_to(&mut self, stream: &str, message: &Message) {
         for input in self.streams.iter().filter(|input| input.definition().name == stream) {
             input.push_at(message.clone(), self.now);
         }
@@ -64,24 +108,96 @@ impl Trial {
         self.now = self.now.max(to);
     }
 
-    /// Keeps the state as of now.
-    pub fn checkpoint(&mut self) {
-        self.checkpoint = Some(self.running.core.snapshot());
+    /// Keeps the state as of `at`, after the timers due before it.
+    pub fn checkpoint_at(&mut self, at: i64) {
+        self.tick_until(at.saturating_sub(1));
+        self.now = self.now.max(at);
+        self.save();
     }
 
-    /// Ends the rule as kill -9 would and starts it from its last checkpoint, or from nothing with qos 0.
+    fn save(&mut self) {
+        self.checkpoint = Some(self.running.core.snapshot());
+        self.delivered.clear();
+    }
+
+    /// At `at` ends the rule as kill -9 would and starts it from its last checkpoint, or from nothing with qos 0. What was
+    /// delivered after the checkpoint is delivered again.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub fn restart(&mut self) -> Result<(), EngineError> {
+    pub fn restart_at(&mut self, at: i64) -> Result<(), EngineError> {
+        self.tick_until(at.saturating_sub(1));
+        self.now = self.now.max(at);
         let saved = self.checkpoint.clone().filter(|_| self.plan.options().qos >= 1);
         self.running = Running::new(&self.id, &self.plan, &self.streams, self.now, saved.as_deref())?;
+        if saved.is_some() {
+            for (stream, message) in self.delivered.clone() {
+                self.deliver_to(&stream, &message);
+            }
+        }
         Ok(())
     }
 
     /// The messages to the sinks since the last call.
     pub fn take(&mut self) -> Vec<Emission> {
         std::mem::take(&mut self.emissions)
+    }
+
+    /// Flat metrics as a JSON object, under the names that a rule's status shows.
+    pub fn status_json(&self) -> String {
+        let received: u64 = self.streams.iter().map(|stream| stream.received()).sum();
+        let mut object = serde_json::Map::new();
+        object.insert("status".into(), "running".into());
+        object.insert("message".into(), "".into());
+        let mut put = |name: &str, metric: &str, value: serde_json::Value| {
+            object.insert(format!("{name}_{metric}"), value);
+        };
+        for stream in &self.streams {
+            let name = format!("source_{}_0", stream.definition().name);
+            for metric in ["records_in_total", "records_out_total", "messages_processed_total"] {
+                put(&name, metric, stream.received().into());
+            }
+            put(&name, "exceptions_total", stream.failed().into());
+        }
+        for node in self.running.core.metrics(2, received, 0, 0) {
+            put(&node.name, "records_in_total", node.records_in.into());
+            put(&node.name, "records_out_total", node.records_out.into());
+            put(&node.name, "messages_processed_total", node.processed.into());
+            put(&node.name, "process_latency_us", 0.into());
+            put(&node.name, "buffer_length", node.buffer_length.into());
+            put(&node.name, "last_invocation", node.last_invocation.into());
+            put(&node.name, "exceptions_total", node.exceptions.into());
+            put(&node.name, "last_exception", node.last_exception.into());
+            put(&node.name, "last_exception_time", node.last_exception_time.into());
+        }
+        let sent = self.running.core.metrics.emitted;
+        for metric in ["records_in_total", "records_out_total", "messages_processed_total"] {
+            put("sink_memory_0_0", metric, sent.into());
+        }
+        put("sink_memory_0_0", "exceptions_total", 0.into());
+        serde_json::Value::Object(object).to_string()
+    }
+
+    /// `{sources, edges}` of the plan's nodes as a JSON object.
+    pub fn topology_json(&self) -> String {
+        let sources: Vec<String> =
+            self.streams.iter().map(|stream| format!("source_{}", stream.definition().name)).collect();
+        let mut chain: Vec<String> = self
+            .running
+            .core
+            .metrics(2, 0, 0, 0)
+            .iter()
+            .map(|node| node.name.strip_suffix("_0").unwrap_or(&node.name).to_string())
+            .collect();
+        chain.push("sink_memory_0".into());
+        let mut edges = serde_json::Map::new();
+        for source in &sources {
+            edges.insert(source.clone(), vec![chain[0].clone()].into());
+        }
+        for pair in chain.windows(2) {
+            edges.insert(pair[0].clone(), vec![pair[1].clone()].into());
+        }
+        serde_json::json!({"sources": sources, "edges": edges}).to_string()
     }
 
     fn deliver(&mut self) {
@@ -101,7 +217,18 @@ impl Trial {
 
     fn tick_until(&mut self, to: i64) {
         for _ in 0..MAX_TICKS {
-            let Some(due) = self.running.core.next_timer().filter(|due| *due <= to) else { return };
+            let checkpoint = (self.plan.options().qos >= 1).then_some(self.next_checkpoint).filter(|due| *due <= to);
+            let timer = self.running.core.next_timer().filter(|due| *due <= to);
+            let due = match (timer, checkpoint) {
+                (None, None) => return,
+                (Some(timer), checkpoint) if checkpoint.is_none_or(|checkpoint| timer <= checkpoint) => timer,
+                (_, checkpoint) => {
+                    self.now = self.now.max(checkpoint.unwrap_or(self.now));
+                    self.save();
+                    self.next_checkpoint = self.now.saturating_add(self.plan.options().checkpoint_interval.max(1));
+                    continue;
+                }
+            };
             self.now = self.now.max(due);
             self.running.core.advance(due, &mut self.emissions);
         }

@@ -4,7 +4,7 @@ use edgeward_sql::ast::{Select, SelectField};
 use serde_json::json;
 
 /// The plan of a statement, last step first.
-pub(crate) fn explain(select: &Select) -> String {
+pub fn explain(select: &Select) -> String {
     let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
     let mut steps =
         vec![("ProjectPlan", format!("Fields:[ {} ]", list(&mut select.fields.iter().map(SelectField::to_string))))];
