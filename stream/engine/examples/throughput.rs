@@ -48,6 +48,7 @@ fn definition() -> StreamDef {
         numbers: Default::default(),
         timezone: jiff::tz::TimeZone::UTC,
         table: None,
+        table: None,
     }
 }
 

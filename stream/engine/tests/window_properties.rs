@@ -101,8 +101,8 @@ proptest! {
         let mut now = 0;
         for (index, (step, group, x)) in steps.into_iter().enumerate() {
             if index == cut {
-                cut_off.checkpoint();
-                cut_off.restart().unwrap();
+                cut_off.checkpoint_at(now);
+                cut_off.restart_at(now).unwrap();
             }
             now += step;
             // In event time rows come a little out of order.

@@ -110,7 +110,9 @@ impl Case {
         report: &mut Report,
     ) -> Result<Vec<(i64, String)>> {
         let sql = rule.statement()?;
-        let shape = Shape::read(rule.sink_props()).map_err(Stop::Invalid)?;
+        let props = rule.sink_props();
+        let shape = Shape::read(props).map_err(Stop::Invalid)?;
+        let shape = shape.with_template(props).map_err(|text| Stop::Refused(Stage::Plan, text))?;
         let mut options = RuleOptions::from_json(&rule.options).map_err(refused(Stage::Plan))?;
         options.timezone = zone.clone();
         let sends_errors = std::mem::replace(&mut options.send_error, true);
@@ -280,8 +282,12 @@ impl Teller {
         let mut printed = Vec::new();
         for said in shape.messages(emission) {
             let body = match said {
-                Said::Text(text) => Err(text),
-                Said::Rows(rows) => match rows.iter().map(|row| write(row, &self.printer, self.types)).collect() {
+                Err(error) => {
+                    self.errors.push((at, error));
+                    continue;
+                }
+                Ok(Said::Text(text)) => Err(text),
+                Ok(Said::Rows(rows)) => match rows.iter().map(|row| write(row, &self.printer, self.types)).collect() {
                     Ok(rows) => Ok(rows),
                     // A message that cannot be encoded never leaves the sink.
                     Err(error) => {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use edgeward_functions::json::{Numbers, parse};
 use edgeward_functions::{Map, Value};
+use edgeward_template::Template;
 use serde_json::{Map as Object, Value as Json};
 
 use crate::{Emission, OutRow};
@@ -22,6 +24,7 @@ pub(super) struct Shape {
     data_field: Option<String>,
     fields: Vec<String>,
     exclude: Vec<String>,
+    template: Option<Template>,
 }
 
 impl Shape {
@@ -41,9 +44,6 @@ impl Shape {
         };
         let text =
             |key: &str| props.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_string);
-        if text("dataTemplate").is_some() {
-            return Err("dataTemplate cannot be run yet".into());
-        }
         if let Some(format) = text("format").filter(|format| !format.eq_ignore_ascii_case("json")) {
             return Err(format!("sink format {format} cannot be run yet"));
         }
@@ -53,26 +53,54 @@ impl Shape {
             data_field: text("dataField"),
             fields: list("fields")?,
             exclude: list("excludeFields")?,
+            template: None,
         })
     }
 
-    /// The messages that an emission becomes.
-    pub(super) fn messages(&self, emission: &Emission) -> Vec<Said> {
+    /// Adds the `dataTemplate` of the properties.
+    ///
+    /// # Errors
+    /// The template's own.
+    pub(super) fn with_template(mut self, props: &Object<String, Json>) -> Result<Shape, String> {
+        if let Some(text) = props.get("dataTemplate").and_then(Json::as_str).filter(|text| !text.is_empty()) {
+            let template = Template::parse("sink", text).map_err(|error| format!("Template Invalid: {error}"))?;
+            self.template = Some(template);
+        }
+        Ok(self)
+    }
+
+    /// The messages that an emission becomes, or why one cannot be made.
+    pub(super) fn messages(&self, emission: &Emission) -> Vec<Result<Said, String>> {
         let rows: Vec<Value> = emission.rows.iter().map(OutRow::to_map).map(Value::Map).collect();
         if emission.is_error {
-            return vec![Said::Rows(rows)];
+            return vec![Ok(Said::Rows(rows))];
         }
         if rows.is_empty() && (self.omit_if_empty || self.single) {
             return Vec::new();
         }
         if self.single {
-            return rows.into_iter().map(|row| said(self.select(self.data(row)))).collect();
+            return rows.into_iter().map(|row| self.message(row)).collect();
+        }
+        if self.template.is_some() {
+            return vec![self.message(Value::array(rows))];
         }
         let value = match (&self.data_field, rows.first()) {
             (Some(_), Some(first)) => self.data(first.clone()),
             _ => Value::array(rows),
         };
-        vec![said(self.select(value))]
+        vec![Ok(said(self.select(value)))]
+    }
+
+    /// What is sent of one value: through the template if there is one, then selected from.
+    fn message(&self, value: Value) -> Result<Said, String> {
+        let Some(template) = &self.template else { return Ok(said(self.select(self.data(value)))) };
+        let mut out = Vec::new();
+        template.execute(&value, &mut out).map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&out).into_owned();
+        match parse(text.as_bytes(), Numbers::WholeAsInt) {
+            Ok(value) => Ok(said(self.select(self.data(value)))),
+            Err(_) => Ok(Said::Text(text)),
+        }
     }
 
     fn data(&self, row: Value) -> Value {
