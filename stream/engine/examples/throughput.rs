@@ -48,7 +48,6 @@ fn definition() -> StreamDef {
         numbers: Default::default(),
         timezone: jiff::tz::TimeZone::UTC,
         table: None,
-        table: None,
     }
 }
 

@@ -220,7 +220,9 @@ impl<'a> Compiler<'a> {
     fn unqualified(&mut self, name: &str) -> Result<Expr> {
         let own = self.open.last().is_some_and(|open| open == name);
         // `SELECT avg(t) AS t, max(t) …`: an aggregate cannot take an aggregate, so there the alias means the column too.
-        let usable = |syntax: &Syntax| self.in_aggregate.is_none() || !has_aggregate(syntax, &self.scope.aliases, self.scope.users.as_deref());
+        let usable = |syntax: &Syntax| {
+            self.in_aggregate.is_none() || !has_aggregate(syntax, &self.scope.aliases, self.scope.users.as_deref())
+        };
         if !own && let Some(syntax) = self.scope.aliases.get(name).filter(|syntax| usable(syntax)) {
             let syntax = syntax.clone();
             return self.aliased(name, &syntax);
@@ -300,7 +302,8 @@ impl<'a> Compiler<'a> {
         }
         let Some(collect) = lookup("collect") else { return plan_error("function collect not found") };
         let collected = call.args.iter().map(|arg| {
-            let call = Call { name: collect.name.into(), args: vec![arg.clone()], over: None, filter: call.filter.clone() };
+            let call =
+                Call { name: collect.name.into(), args: vec![arg.clone()], over: None, filter: call.filter.clone() };
             self.aggregate(&call, collect)
         });
         let args: Result<Vec<Expr>> = collected.collect();
