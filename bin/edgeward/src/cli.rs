@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Agent(AgentOptions),
     /// Run the stream engine alone, with eKuiper's REST API
     Stream(StreamOptions),
+    /// Work with streams and rules as eKuiper's `kuiper` does (also when the program is called by that name)
+    Kuiper(crate::kuiper::KuiperOptions),
     /// Show the whole platform at work: a cloud, three factories, devices, rules and a link that is cut
     Demo(DemoOptions),
     /// Make tokens with which nodes join

@@ -10,6 +10,7 @@ mod completion;
 mod config;
 mod demo;
 mod kubeconfig;
+mod kuiper;
 mod logging;
 mod logs;
 mod node;
@@ -39,7 +40,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let arguments = match config::arguments(std::env::args_os()) {
+    let arguments = match config::arguments(kuiper::by_name(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(error) => return output::fail(&error, EXIT_USAGE),
     };
@@ -69,6 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Stream(options) => run::service(&cli.log, |tasks| rules::serve(options, tasks)),
         Command::Simulate(options) => run::service(&cli.log, |tasks| simulate::serve(options, tasks)),
         Command::Demo(options) => run::tool(&cli.log, |tasks| demo::run(options, tasks)),
+        Command::Kuiper(options) => run::tool(&cli.log, |_| kuiper::run(options)),
         Command::Token(command) => run::tool(&cli.log, |_| token::run(command)),
         Command::Node(command) => run::tool(&cli.log, |_| node::run(command)),
         // Synchronous, with no runtime and no logs.

@@ -25,6 +25,11 @@ impl Props {
         self
     }
 
+    /// All of them.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// The value of a property; null counts as absent.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let exact = self.0.get(key);

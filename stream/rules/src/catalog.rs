@@ -1,13 +1,15 @@
 //! Streams and tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use edgeward_connect::{Hosts, Props, SourceRequest, decoder, registry};
+use edgeward_connect::{Hosts, SourceRequest, decoder, registry};
 use edgeward_engine::{ColumnType, Field, Source, StreamDef};
 use edgeward_sql::ast::{CreateStream, Statement, StreamKind, StreamOptions, TableKind};
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 
+use crate::conf::{Confs, Scope};
 use crate::definition::check_name;
 use crate::error::{Code, Result, RulesError};
 use crate::store::{Kind, Store};
@@ -17,6 +19,7 @@ pub(crate) struct Catalog {
     sources: RwLock<BTreeMap<String, CreateStream>>,
     store: Store,
     hosts: Hosts,
+    confs: Arc<Confs>,
 }
 
 /// `Stream` or `Table`, as sentences begin.
@@ -36,7 +39,7 @@ pub(crate) fn word(kind: StreamKind) -> &'static str {
 }
 
 impl Catalog {
-    pub(crate) fn open(store: Store, hosts: Hosts) -> Result<Catalog> {
+    pub(crate) fn open(store: Store, hosts: Hosts, confs: Arc<Confs>) -> Result<Catalog> {
         let mut sources = BTreeMap::new();
         for (name, sql) in store.load(Kind::Source)? {
             match edgeward_sql::parse(&sql) {
@@ -48,7 +51,7 @@ impl Catalog {
                 ),
             }
         }
-        Ok(Catalog { sources: RwLock::new(sources), store, hosts })
+        Ok(Catalog { sources: RwLock::new(sources), store, hosts, confs })
     }
 
     /// How many there are.
@@ -146,13 +149,6 @@ impl Catalog {
         if create.options.schema_id.is_some() {
             return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
         }
-        if let Some(key) = create.options.conf_key.as_deref().filter(|key| *key != "default") {
-            let message = format!(
-                "Create {} fails: CONF_KEY {key} is not supported by this version; use EXTRA.",
-                word(create.kind)
-            );
-            return Err(refuse(message));
-        }
         let opened = self.source(create, false).map(drop);
         let format = self.format(create).map(drop);
         opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))
@@ -160,12 +156,13 @@ impl Catalog {
 
     /// Makes the source of a stream.
     pub(crate) fn source(&self, create: &CreateStream, acknowledge: bool) -> Result<Box<dyn Source>> {
-        let mut props = Props::default();
+        let mut props = self.confs.source(source_type(create), create.options.conf_key.as_deref())?;
         if let Some(extra) = &create.options.extra {
             let extra: serde_json::Result<Map<String, Value>> = serde_json::from_str(extra);
             let bad = |error| RulesError::refused(Code::Stream, format!("option EXTRA is no JSON object: {error}"));
             props = props.overlaid(extra.map_err(bad)?);
         }
+        let props = self.confs.resolved(Scope::Sources, source_type(create), &props)?;
         let datasource = create.options.datasource.clone().unwrap_or_default();
         let request = SourceRequest { stream: create.name.clone(), datasource, props, acknowledge };
         Ok(registry::source(source_type(create), &request, &self.hosts)?)
@@ -202,6 +199,19 @@ fn source_type(create: &CreateStream) -> &str {
 pub(crate) fn described(create: &CreateStream) -> Value {
     let fields: Vec<Value> = create.fields.iter().map(field).collect();
     json!({"Name": create.name, "StreamFields": fields, "Options": options(&create.options), "Statement": null})
+}
+
+/// Columns as `/streams/{name}/schema` shows them: `{column: {type, items | properties}}`.
+pub(crate) fn schema(fields: &[Field]) -> Value {
+    fields.iter().map(|field| (field.name.clone(), schema_type(&field.data_type))).collect::<Map<_, _>>().into()
+}
+
+pub(crate) fn schema_type(data_type: &ColumnType) -> Value {
+    match data_type {
+        ColumnType::Array(item) => json!({"type": "array", "items": schema_type(item)}),
+        ColumnType::Struct(fields) => json!({"type": "struct", "properties": schema(fields)}),
+        simple => json!({"type": simple.to_string().to_ascii_lowercase()}),
+    }
 }
 
 fn field(field: &Field) -> Value {

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Result, RulesError};
+use crate::schedule::Schedule;
 
 /// A rule that was read.
 #[derive(Debug, Clone)]
@@ -16,6 +17,10 @@ pub(crate) struct Definition {
     /// Sink type and properties.
     pub(crate) actions: Vec<(String, Props)>,
     pub(crate) options: RuleOptions,
+    /// When it runs; none for always.
+    pub(crate) schedule: Option<Schedule>,
+    /// `restartStrategy.attempts` is set: a run that fails is followed by another.
+    pub(crate) restart: bool,
     /// Start when created and at boot.
     pub(crate) triggered: bool,
     pub(crate) version: String,
@@ -27,7 +32,7 @@ pub(crate) struct Definition {
 }
 
 /// Parts of a rule that are not built.
-const UNBUILT_OPTIONS: [&str; 5] = ["cron", "duration", "cronDatetimeRange", "notifySub", "sendMetaToSink"];
+const UNBUILT_OPTIONS: [&str; 2] = ["notifySub", "sendMetaToSink"];
 
 impl Definition {
     /// Reads a document; `id` is that of the path, which wins over one in the document.
@@ -55,12 +60,16 @@ impl Definition {
         if sql.is_empty() {
             return Err(refuse("Missing rule SQL.".into()));
         }
-        let options = document.get("options").cloned().unwrap_or_default();
+        let options = rule_props(document.get("options"))?;
+        let duration = duration(&options, "duration", 0)?;
+        let strategy = options.get("restartStrategy").and_then(|strategy| strategy.get("attempts"));
         Ok(Definition {
+            schedule: Schedule::read(&options, duration, zone).map_err(refuse)?,
+            restart: strategy.and_then(Value::as_i64).is_some_and(|attempts| attempts > 0),
             name: text(&document, "name")?,
             sql,
             actions: actions(document.get("actions"))?,
-            options: rule_options(options, zone)?,
+            options: rule_options(&options, zone)?,
             triggered: fields.flag_if_set("triggered").map_err(bad)?.unwrap_or(true),
             version: text(&document, "version")?,
             temp: fields.flag("temp").map_err(bad)?,
@@ -137,24 +146,29 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
     Ok(read)
 }
 
-fn rule_options(options: Value, zone: &TimeZone) -> Result<RuleOptions> {
-    let options = match options {
-        Value::Null => Map::new(),
-        Value::Object(options) => options,
-        _ => return Err(refuse("options of a rule must be an object".into())),
+fn rule_props(options: Option<&Value>) -> Result<Props> {
+    match options {
+        None | Some(Value::Null) => Ok(Props::default()),
+        Some(Value::Object(options)) => Ok(Props::new(options.clone())),
+        Some(_) => Err(refuse("options of a rule must be an object".into())),
+    }
+}
+
+/// Milliseconds of an option: Go's text or a number.
+fn duration(options: &Props, key: &'static str, default: i64) -> Result<i64> {
+    let ms = match options.get(key) {
+        Some(Value::String(text)) if text.is_empty() => None,
+        Some(Value::String(text)) => {
+            Some(parse_duration_ms(text).ok_or_else(|| refuse(format!("invalid duration {text:?} of {key}")))?)
+        }
+        _ => options.number(key).map_err(bad)?,
     };
-    let options = Props::new(options);
+    Ok(ms.map_or(default, |ms| i64::try_from(ms).unwrap_or(i64::MAX)))
+}
+
+fn rule_options(options: &Props, zone: &TimeZone) -> Result<RuleOptions> {
     options.refuse(&UNBUILT_OPTIONS).map_err(bad)?;
     let default = RuleOptions::default();
-    let duration = |key: &'static str, default: i64| -> Result<i64> {
-        let ms = match options.get(key) {
-            Some(Value::String(text)) => {
-                Some(parse_duration_ms(text).ok_or_else(|| refuse(format!("invalid duration {text:?} of {key}")))?)
-            }
-            _ => options.number(key).map_err(bad)?,
-        };
-        Ok(ms.map_or(default, |ms| i64::try_from(ms).unwrap_or(i64::MAX)))
-    };
     let qos = options.number("qos").map_err(bad)?.unwrap_or(0);
     let buffer_length = options.number("bufferLength").map_err(bad)?.unwrap_or(1_024);
     if qos > 2 {
@@ -166,13 +180,13 @@ fn rule_options(options: Value, zone: &TimeZone) -> Result<RuleOptions> {
     let flag = |key| options.flag(key).map_err(bad);
     Ok(RuleOptions {
         is_event_time: flag("isEventTime")?,
-        late_tolerance: duration("lateTolerance", default.late_tolerance)?,
+        late_tolerance: duration(options, "lateTolerance", default.late_tolerance)?,
         buffer_length: usize::try_from(buffer_length).unwrap_or(default.buffer_length),
         send_meta_to_sink: false,
         send_nil_field: flag("sendNilField")?,
         send_error: flag("sendError")?,
         qos: u8::try_from(qos).unwrap_or(0),
-        checkpoint_interval: duration("checkpointInterval", default.checkpoint_interval)?,
+        checkpoint_interval: duration(options, "checkpointInterval", default.checkpoint_interval)?,
         // A message that must not be lost is not dropped from a queue either.
         disable_buffer_full_discard: flag("disableBufferFullDiscard")? || qos > 0,
         timezone: zone.clone(),

@@ -14,6 +14,8 @@ pub enum Code {
     General = 1001,
     /// A name that is not known.
     NotFound = 1002,
+    /// A file or a peer that cannot be read.
+    Io = 1003,
     /// SQL that cannot be read.
     Parser = 2001,
     /// A statement that cannot be planned.
@@ -24,6 +26,8 @@ pub enum Code {
     Stream = 3000,
     /// A rule.
     Rule = 4000,
+    /// A configuration key.
+    ConfKey = 5000,
 }
 
 /// An error of the rules service.

@@ -6,50 +6,58 @@ use std::sync::Arc;
 
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{Statement, StreamKind, TableKind};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 
 use crate::catalog::{Catalog, described, title, word};
+use crate::conf::Confs;
 use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
 use crate::registry::Registry;
 use crate::run::World;
 use crate::shared::SharedStreams;
 use crate::store::Store;
-use crate::{Hosts, Options, rest, status};
+use crate::transfer::{AsyncImports, Imported};
+use crate::{Hosts, Options, columns, rest, status};
 
 /// The rules service.
 #[derive(Debug)]
 pub struct Rules;
 
 impl Rules {
-    /// Opens the catalogue, starts the rules that ran when the program ended, and serves REST until `tasks` is cancelled.
+    /// Opens the catalogue, starts the rules that ran when the program ended, and serves REST until `parent` is cancelled.
     ///
     /// # Errors
     /// The catalogue's file or the address of REST cannot be used.
-    pub async fn start(options: Options, hosts: Hosts, tasks: &Tasks) -> Result<Handle> {
+    pub async fn start(options: Options, hosts: Hosts, parent: &Tasks) -> Result<Handle> {
         let folder = &options.data_dir;
         std::fs::create_dir_all(folder).map_err(|source| RulesError::Folder { path: folder.clone(), source })?;
         let store = Store::open(&folder.join("rules.db"))?;
-        let tasks = tasks.child("rules");
-        let catalog = Catalog::open(store.clone(), hosts.clone())?;
+        let tasks = parent.child("rules");
+        let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref())?);
+        let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
         let registry = Arc::new(Registry {
-            world: World { catalog, shared: SharedStreams::default(), hosts, store, tasks: tasks.clone() },
+            world: World { catalog, confs, shared: SharedStreams::default(), hosts, store, tasks: tasks.clone() },
             rules: RwLock::new(BTreeMap::new()),
             changes: tokio::sync::Mutex::default(),
             zone: options.timezone.clone(),
             max_definitions: options.max_definitions,
+            patrol: options.rule_patrol_interval,
         });
-        let mut handle = Handle { registry, address: None };
+        let stop = options.allow_stop.then(|| parent.clone());
+        let mut handle =
+            Handle { registry, address: None, stop, last_import: Arc::default(), imports: AsyncImports::default() };
         // Listening comes first: a taken port is told before any rule runs.
         let listener = match options.rest {
             Some(address) => Some(rest::listen(address).await?),
             None => None,
         };
         handle.registry.boot()?;
+        handle.import_init(folder, options.etc_dir.as_deref()).await?;
         if let Some((listener, address)) = listener {
             handle.address = Some(address);
-            rest::serve(listener, handle.clone(), options.max_body_bytes, &tasks);
+            let behaviour = rest::Behaviour { max_body_bytes: options.max_body_bytes, keys: options.authentication };
+            rest::serve(listener, handle.clone(), behaviour, &tasks);
             tracing::info!(%address, "rules' REST started");
         }
         Ok(handle)
@@ -61,6 +69,10 @@ impl Rules {
 pub struct Handle {
     pub(crate) registry: Arc<Registry>,
     address: Option<SocketAddr>,
+    /// What `/stop` ends.
+    pub(crate) stop: Option<Tasks>,
+    pub(crate) last_import: Arc<Mutex<Imported>>,
+    pub(crate) imports: AsyncImports,
 }
 
 impl std::fmt::Debug for Handle {
@@ -220,5 +232,32 @@ impl Handle {
     pub fn explain_rule(&self, id: &str) -> Result<String> {
         let definition = self.registry.get(id)?.definition();
         Ok(edgeward_engine::explain(&edgeward_sql::parse_select(&definition.sql)?))
+    }
+
+    /// The columns a rule's statement gives, with the types that can be told: `{name: {"type": …}}`.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub fn rule_schema(&self, id: &str) -> Result<Value> {
+        let definition = self.registry.get(id)?.definition();
+        Ok(columns::schema(&edgeward_sql::parse_select(&definition.sql)?, &|name| {
+            self.registry.world.catalog.stream(name)
+        }))
+    }
+
+    /// Names of the scan tables a rule reads.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub fn rule_scan_tables(&self, id: &str) -> Result<Vec<String>> {
+        let definition = self.registry.get(id)?.definition();
+        let select = edgeward_sql::parse_select(&definition.sql)?;
+        let sources = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.source));
+        let scan = |name: &String| {
+            self.registry.world.catalog.stream(name).is_some_and(|create| {
+                create.kind == StreamKind::Table && create.options.kind.unwrap_or(TableKind::Scan) == TableKind::Scan
+            })
+        };
+        Ok(sources.map(|source| source.name.clone()).filter(scan).collect())
     }
 }

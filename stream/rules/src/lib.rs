@@ -7,6 +7,8 @@
 //! The room knows how rules live, not what they do (`stream/engine`) or what they talk to (`stream/connect`).
 
 mod catalog;
+mod columns;
+mod conf;
 mod definition;
 mod error;
 mod handle;
@@ -14,10 +16,12 @@ mod options;
 mod registry;
 mod rest;
 mod run;
+mod schedule;
 mod secrets;
 mod shared;
 mod status;
 mod store;
+mod transfer;
 
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};

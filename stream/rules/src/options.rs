@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -18,6 +19,14 @@ pub struct Options {
     pub max_definitions: usize,
     /// `basic.timezone`: windows align to it and times are shown in it.
     pub timezone: TimeZone,
+    /// `basic.rulePatrolInterval`: how long after its failure a rule with a restart strategy runs again.
+    pub rule_patrol_interval: Duration,
+    /// `basic.authentication`: folder of the public keys (`etc/mgmt`) that JWTs are checked with. None: REST is open.
+    pub authentication: Option<PathBuf>,
+    /// eKuiper's `etc` folder with the configurations of sources and connections, if there is one.
+    pub etc_dir: Option<PathBuf>,
+    /// `POST /stop` ends the program.
+    pub allow_stop: bool,
 }
 
 impl Options {
@@ -29,6 +38,10 @@ impl Options {
             max_body_bytes: 1 << 20,
             max_definitions: 10_000,
             timezone: TimeZone::system(),
+            rule_patrol_interval: Duration::from_secs(10),
+            authentication: None,
+            etc_dir: None,
+            allow_stop: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_service::clock;
+use edgeward_service::{Tasks, clock};
 use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
 use crate::run::{Run, World};
+use crate::schedule::{Phase, Schedule};
 use crate::store::Kind;
 use crate::{secrets, status};
 
@@ -22,12 +23,16 @@ pub(crate) struct Registry {
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) zone: TimeZone,
     pub(crate) max_definitions: usize,
+    /// `basic.rulePatrolInterval`.
+    pub(crate) patrol: Duration,
 }
 
 /// A rule and how it is doing.
 pub(crate) struct Rule {
     definition: RwLock<Definition>,
     pub(crate) life: Mutex<Life>,
+    /// What starts the rule again: its schedule, or its restart strategy.
+    driver: Mutex<Option<Tasks>>,
 }
 
 /// The life of a rule (eKuiper's rule states).
@@ -38,6 +43,8 @@ pub(crate) struct Life {
     pub(crate) message: String,
     pub(crate) last_start: i64,
     pub(crate) last_stop: i64,
+    /// When a scheduled rule runs next; 0 for unknown.
+    pub(crate) next_start: i64,
     /// The present run, or the last one for its counters.
     pub(crate) run: Option<Arc<Run>>,
 }
@@ -48,6 +55,8 @@ pub(crate) enum State {
     Stopped,
     Running,
     StoppedByError,
+    /// Between two runs of a schedule.
+    Scheduled,
 }
 
 impl State {
@@ -57,13 +66,14 @@ impl State {
             State::Stopped => "stopped",
             State::Running => "running",
             State::StoppedByError => "stopped by error",
+            State::Scheduled => "stopped: waiting for next schedule.",
         }
     }
 }
 
 impl Rule {
     fn new(definition: Definition) -> Arc<Rule> {
-        Arc::new(Rule { definition: RwLock::new(definition), life: Mutex::default() })
+        Arc::new(Rule { definition: RwLock::new(definition), life: Mutex::default(), driver: Mutex::default() })
     }
 
     pub(crate) fn definition(&self) -> Definition {
@@ -75,6 +85,13 @@ impl Rule {
         life.state = state;
         life.message = message.to_owned();
         life.last_stop = clock::now_ms();
+    }
+
+    /// Lets nothing start the rule any more.
+    fn undrive(&self) {
+        if let Some(driver) = self.driver.lock().take() {
+            driver.token().cancel();
+        }
     }
 }
 
@@ -92,7 +109,7 @@ impl Registry {
             let triggered = definition.triggered;
             let rule = Rule::new(definition);
             self.rules.write().insert(id.clone(), rule.clone());
-            if triggered && let Err(error) = self.launch(&rule) {
+            if triggered && let Err(error) = self.engage(&rule) {
                 tracing::error!(rule = id, %error, "rule cannot be started");
             }
         }
@@ -141,7 +158,7 @@ impl Registry {
         let rule = Rule::new(definition);
         self.rules.write().insert(id.clone(), rule.clone());
         if triggered {
-            self.launch(&rule)?;
+            self.engage(&rule)?;
         }
         Ok(id)
     }
@@ -176,7 +193,7 @@ impl Registry {
         let triggered = new.triggered;
         *rule.definition.write() = new;
         if triggered {
-            self.launch(&rule)?;
+            self.engage(&rule)?;
         }
         Ok(true)
     }
@@ -194,7 +211,8 @@ impl Registry {
         let _changes = self.changes.lock().await;
         let rule = self.get(id)?;
         self.trigger(&rule, true).await?;
-        if rule.life.lock().state == State::Running { Ok(()) } else { self.launch(&rule) }
+        let state = rule.life.lock().state;
+        if matches!(state, State::Running | State::Scheduled) { Ok(()) } else { self.engage(&rule) }
     }
 
     pub(crate) async fn stop(&self, id: &str) -> Result<()> {
@@ -210,7 +228,7 @@ impl Registry {
         let rule = self.get(id)?;
         self.trigger(&rule, true).await?;
         self.halt(&rule, "canceled manually").await;
-        self.launch(&rule)
+        self.engage(&rule)
     }
 
     /// Changes the tags of a rule.
@@ -267,6 +285,77 @@ impl Registry {
         Ok(())
     }
 
+    /// Starts a rule, now or by its schedule.
+    fn engage(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
+        rule.undrive();
+        let Some(schedule) = rule.definition.read().schedule.clone() else { return self.launch(rule) };
+        let node = self.driver(rule);
+        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
+        rule.life.lock().state = State::Scheduled;
+        node.spawn_until_cancelled("rule-schedule", async move { registry.drive(&rule, &schedule, &driver).await });
+        Ok(())
+    }
+
+    fn driver(&self, rule: &Rule) -> Tasks {
+        let node = self.world.tasks.child("rule-driver");
+        *rule.driver.lock() = Some(node.clone());
+        node
+    }
+
+    /// Starts and stops a rule by its schedule until nothing is left of it.
+    async fn drive(self: &Arc<Self>, rule: &Arc<Rule>, schedule: &Schedule, driver: &Tasks) {
+        let since = clock::now_ms();
+        let mut will = "schedule terminated";
+        loop {
+            match schedule.phase(clock::now_ms(), since, &self.zone) {
+                Phase::Over => return rule.ended(State::Stopped, will),
+                Phase::Wait(until) => {
+                    {
+                        let mut life = rule.life.lock();
+                        life.state = State::Scheduled;
+                        life.next_start = until;
+                    }
+                    sleep_until(until).await;
+                }
+                Phase::Run(until, last_will) => {
+                    will = last_will;
+                    self.launch_by(rule, driver).await;
+                    sleep_until(until).await;
+                    let _changes = self.changes.lock().await;
+                    if driver.is_cancelled() {
+                        return;
+                    }
+                    self.end_run(rule, last_will).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a rule on behalf of its driver, unless someone stopped it meanwhile.
+    async fn launch_by(self: &Arc<Self>, rule: &Arc<Rule>, driver: &Tasks) {
+        let _changes = self.changes.lock().await;
+        if !driver.is_cancelled()
+            && let Err(error) = self.launch(rule)
+        {
+            tracing::error!(rule = rule.definition.read().id, %error, "rule cannot be started");
+        }
+    }
+
+    /// Runs a failed rule again after eKuiper's patrol interval, if its restart strategy asks for it.
+    fn restart_later(self: &Arc<Self>, rule: &Arc<Rule>) {
+        let definition = rule.definition();
+        if !definition.restart || definition.schedule.is_some() {
+            return;
+        }
+        let node = self.driver(rule);
+        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
+        let interval = self.patrol;
+        node.spawn_until_cancelled("rule-patrol", async move {
+            tokio::time::sleep(interval).await;
+            registry.launch_by(&rule, &driver).await;
+        });
+    }
+
     /// Runs a rule and watches over it.
     fn launch(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
         let definition = rule.definition();
@@ -274,6 +363,7 @@ impl Registry {
             Ok(run) => Arc::new(run),
             Err(error) => {
                 rule.ended(State::StoppedByError, &error.to_string());
+                self.restart_later(rule);
                 return Err(error);
             }
         };
@@ -292,7 +382,7 @@ impl Registry {
     }
 
     /// Saves the state of a run from time to time and notes its end.
-    async fn watch(&self, rule: &Rule, run: &Arc<Run>, definition: &Definition) {
+    async fn watch(self: &Arc<Self>, rule: &Arc<Rule>, run: &Arc<Run>, definition: &Definition) {
         let interval =
             Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
         let ended = loop {
@@ -312,13 +402,25 @@ impl Registry {
             run.stop().await;
             match ended {
                 None => rule.ended(State::Stopped, "done"),
-                Some(error) => rule.ended(State::StoppedByError, &error),
+                Some(error) => {
+                    rule.ended(State::StoppedByError, &error);
+                    self.restart_later(rule);
+                }
             }
         }
     }
 
-    /// Stops a rule if it runs.
+    /// Stops a rule if it runs or waits for its next run.
     async fn halt(&self, rule: &Rule, message: &str) {
+        rule.undrive();
+        if rule.life.lock().state == State::Scheduled {
+            rule.life.lock().next_start = 0;
+            rule.ended(State::Stopped, message);
+        }
+        self.end_run(rule, message).await;
+    }
+
+    async fn end_run(&self, rule: &Rule, message: &str) {
         let run = {
             let mut life = rule.life.lock();
             if life.state != State::Running {
@@ -333,4 +435,9 @@ impl Registry {
         }
         rule.ended(State::Stopped, message);
     }
+}
+
+/// Sleeps until a time on the wall clock, ms since 1970.
+async fn sleep_until(at: i64) {
+    tokio::time::sleep(Duration::from_millis(u64::try_from(at - clock::now_ms()).unwrap_or(0))).await;
 }

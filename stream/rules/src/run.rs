@@ -9,6 +9,7 @@ use edgeward_service::Tasks;
 use edgeward_sql::ast::{CreateStream, StreamKind};
 
 use crate::catalog::Catalog;
+use crate::conf::{Confs, Scope};
 use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
 use crate::shared::{Running, SharedStreams};
@@ -20,6 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What every run needs.
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
+    pub(crate) confs: Arc<Confs>,
     pub(crate) shared: SharedStreams,
     pub(crate) hosts: Hosts,
     pub(crate) store: Store,
@@ -65,11 +67,12 @@ impl World {
     }
 
     fn sinks(&self, definition: &Definition, tasks: &Tasks) -> Result<Vec<SinkInput>> {
-        let make = |(kind, props): &(String, edgeward_connect::Props)| {
-            let request = SinkRequest { rule: definition.id.clone(), props: props.clone(), tasks: tasks.clone() };
-            registry::sink(kind, &request, &self.hosts)
+        let make = |(kind, props): &(String, edgeward_connect::Props)| -> Result<SinkInput> {
+            let props = self.confs.resolved(Scope::Sinks, kind, props)?;
+            let request = SinkRequest { rule: definition.id.clone(), props, tasks: tasks.clone() };
+            Ok(registry::sink(kind, &request, &self.hosts)?)
         };
-        Ok(definition.actions.iter().map(make).collect::<std::result::Result<_, _>>()?)
+        definition.actions.iter().map(make).collect()
     }
 
     /// Starts a rule, from its saved state if its `qos` asks for that.

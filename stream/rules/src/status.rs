@@ -14,12 +14,32 @@ pub(crate) fn of(rule: &Rule) -> Value {
     status.insert("message".into(), life.message.clone().into());
     status.insert("lastStartTimestamp".into(), life.last_start.into());
     status.insert("lastStopTimestamp".into(), life.last_stop.into());
-    status.insert("nextStartTimestamp".into(), 0.into());
+    status.insert("nextStartTimestamp".into(), life.next_start.into());
     let run = life.run.clone().filter(|_| life.state == State::Running);
     drop(life);
     for node in run.iter().flat_map(|run| run.handle.metrics()) {
         describe(&node, &mut status);
     }
+    status.into()
+}
+
+/// `GET /v2/rules/{id}/status`: the same, with the metrics of each node in an object of its own.
+pub(crate) fn structured(rule: &Rule) -> Value {
+    let Value::Object(flat) = of(rule) else { return Value::Null };
+    let (mut status, mut nodes) = (Map::new(), Map::new());
+    let run = rule.life.lock().run.clone();
+    let names: Vec<String> =
+        run.iter().flat_map(|run| run.handle.metrics()).map(|node| format!("{}_", node.name)).collect();
+    for (key, value) in flat {
+        match names.iter().find_map(|name| Some((name, key.strip_prefix(name.as_str())?))) {
+            None => drop(status.insert(key, value)),
+            Some((name, metric)) => {
+                let node = nodes.entry(name.trim_end_matches('_')).or_insert_with(|| json!({}));
+                node[metric] = value;
+            }
+        }
+    }
+    status.insert("metrics".into(), nodes.into());
     status.into()
 }
 

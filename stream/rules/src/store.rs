@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     Source,
     /// A rule's JSON.
     Rule,
+    /// A configuration key's properties as JSON, under `scope.type.key`.
+    Conf,
+    /// What was done once.
+    Mark,
 }
 
 impl Kind {
@@ -29,6 +33,8 @@ impl Kind {
         match self {
             Kind::Source => "source",
             Kind::Rule => "rule",
+            Kind::Conf => "conf",
+            Kind::Mark => "mark",
         }
     }
 }

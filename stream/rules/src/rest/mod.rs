@@ -1,16 +1,23 @@
 //! eKuiper's REST interface (port 9081).
 
+mod auth;
+mod batch;
+mod data;
+mod metadata;
 mod reply;
 mod rules;
 mod streams;
 mod system;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use edgeward_service::Tasks;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::TcpListener;
@@ -25,8 +32,15 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
     Ok((listener, real))
 }
 
-pub(crate) fn serve(listener: TcpListener, handle: Handle, max_body_bytes: usize, tasks: &Tasks) {
-    let (app, node) = (router(handle, max_body_bytes), tasks.clone());
+/// How REST behaves.
+pub(crate) struct Behaviour {
+    pub(crate) max_body_bytes: usize,
+    /// Folder of the public keys; none without authentication.
+    pub(crate) keys: Option<PathBuf>,
+}
+
+pub(crate) fn serve(listener: TcpListener, handle: Handle, behaviour: Behaviour, tasks: &Tasks) {
+    let (app, node) = (router(handle, behaviour), tasks.clone());
     tasks.spawn("rest", async move {
         let stop = async move { node.cancelled().await };
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
@@ -35,15 +49,28 @@ pub(crate) fn serve(listener: TcpListener, handle: Handle, max_body_bytes: usize
     });
 }
 
-fn router(handle: Handle, max_body_bytes: usize) -> Router {
-    Router::new()
+fn router(handle: Handle, behaviour: Behaviour) -> Router {
+    let api = Router::new()
         .merge(system::routes())
         .merge(streams::routes())
         .merge(rules::routes())
+        .merge(data::routes())
+        .merge(metadata::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
-        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
+        .with_state(handle);
+    let inner = api.clone();
+    let keys = behaviour.keys.map(Arc::<Path>::from);
+    api.route("/batch/req", post(move |body: String| batch::run(inner, body)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| guarded(keys.clone(), request, next)))
         .layer(middleware::from_fn(cross_origin))
-        .with_state(handle)
+}
+
+async fn guarded(keys: Option<Arc<Path>>, request: Request, next: Next) -> Response {
+    match keys.as_deref().map_or(Ok(()), |keys| auth::check(&request, keys)) {
+        Ok(()) => next.run(request).await,
+        Err(text) => (StatusCode::UNAUTHORIZED, format!("{text}\n")).into_response(),
+    }
 }
 
 /// Browsers may call from anywhere, as with eKuiper: the manager UI does.
@@ -51,6 +78,8 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     let preflight = request.method() == Method::OPTIONS;
     let mut response = if preflight { StatusCode::OK.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
+    // As eKuiper: one request a connection.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if preflight {
         headers

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::{Code, RulesError};
 
@@ -21,7 +21,8 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Failure { prefix, error } = self;
         let separator = if prefix.is_empty() { "" } else { ": " };
-        let body = json!({"error": error.code() as u16, "message": format!("{prefix}{separator}{error}")});
+        let message = go_quoted(&format!("{prefix}{separator}{error}"));
+        let body = format!("{{\"error\":{},\"message\":{message}}}", error.code() as u16);
         let status = if error.code() == Code::NotFound { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
         let headers =
             [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
@@ -61,4 +62,41 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Failur
     let bad =
         |error: serde_json::Error| RulesError::refused(Code::General, format!("Error decoding the json: {error}"));
     serde_json::from_str(body).map_err(bad).or_fail("Invalid body")
+}
+
+/// Text as Go's `%q` writes it, which is JSON except for control characters.
+fn go_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\x07' => quoted.push_str("\\a"),
+            '\x08' => quoted.push_str("\\b"),
+            '\x0b' => quoted.push_str("\\v"),
+            '\x0c' => quoted.push_str("\\f"),
+            char if (char as u32) < 0x20 || char as u32 == 0x7f => quoted.push_str(&format!("\\x{:02x}", char as u32)),
+            char if char.is_control() => quoted.push_str(&format!("\\u{:04x}", char as u32)),
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::go_quoted;
+
+    #[test]
+    fn texts_are_quoted_as_in_go() {
+        for (text, quoted) in
+            [("a\"b\\c", r#""a\"b\\c""#), ("\n\t\x01\x7f", r#""\n\t\x01\x7f""#), ("é漢\u{85}", "\"é漢\\u0085\"")]
+        {
+            assert_eq!(go_quoted(text), quoted);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{Prefixed, Reply, document, read, text};
-use crate::error::Result;
+use crate::error::{Code, Result, RulesError};
 use crate::{Handle, status};
 
 pub(super) fn routes() -> Router<Handle> {
@@ -26,6 +26,11 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/rules/{id}/restart", post(restart))
         .route("/rules/{id}/topo", get(topo))
         .route("/rules/{id}/explain", get(explain))
+        .route("/rules/{id}/schema", get(schema))
+        .route("/rules/{id}/scantables", get(scan_tables))
+        .route("/rules/{id}/reset_state", put(reset_state))
+        .route("/v2/rules/{id}/status", get(structured_status))
+        .route("/rules/usage/cpu", get(cpu))
         .route("/rules/{id}/tags", put(set_tags).patch(add_tags).delete(remove_tags))
 }
 
@@ -82,6 +87,45 @@ async fn topo(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
 
 async fn explain(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
     text(StatusCode::OK, handle.explain_rule(&id).or_fail("explain rules error")?)
+}
+
+async fn structured_status(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
+    let rule = handle.registry.get(&id).or_fail("get rule status error")?;
+    document(status::structured(&rule))
+}
+
+async fn schema(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
+    document(handle.rule_schema(&id).or_fail("get rule schema error")?)
+}
+
+async fn scan_tables(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
+    document(json!(handle.rule_scan_tables(&id).or_fail("get rule scan tables error")?))
+}
+
+async fn cpu() -> Reply {
+    let error = RulesError::refused(Code::General, "cpu usage of rules is not measured by this version");
+    Err(error).or_fail("get rules cpu usage error")
+}
+
+#[derive(Deserialize)]
+struct Reset {
+    #[serde(default, rename = "type")]
+    kind: i64,
+    #[serde(default)]
+    params: Value,
+}
+
+async fn reset_state(State(handle): State<Handle>, Path(id): Path<String>, body: String) -> Reply {
+    let reset: Reset = read(&body)?;
+    handle.registry.get(&id).or_fail("reset rule state error")?;
+    let refused = match reset.kind {
+        1 => format!(
+            "source of stream {} cannot be moved to an offset",
+            reset.params.get("streamName").and_then(Value::as_str).unwrap_or_default()
+        ),
+        _ => "unknown stateType".into(),
+    };
+    Err(RulesError::refused(Code::Rule, refused)).or_fail("reset rule state error")
 }
 
 /// 400 for what is no JSON, 422 with the bare text for a rule that is wrong.

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::reply::{Prefixed, Reply, Statement, document, read, text};
-use crate::Handle;
+use crate::{Handle, catalog};
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
-        .merge(of_kind(StreamKind::Stream, ["/streams", "/streams/{name}", "/streamdetails"]))
-        .merge(of_kind(StreamKind::Table, ["/tables", "/tables/{name}", "/tabledetails"]))
+        .merge(of_kind(StreamKind::Stream, ["/streams", "/streams/{name}", "/streamdetails", "/streams/{name}/schema"]))
+        .merge(of_kind(StreamKind::Table, ["/tables", "/tables/{name}", "/tabledetails", "/tables/{name}/schema"]))
 }
 
 /// Texts of one kind's errors.
@@ -24,6 +24,7 @@ struct Words {
     describe: &'static str,
     replace: &'static str,
     delete: &'static str,
+    schema: &'static str,
 }
 
 fn words(kind: StreamKind) -> Words {
@@ -33,12 +34,14 @@ fn words(kind: StreamKind) -> Words {
             describe: "describe stream error",
             replace: "update stream error",
             delete: "delete stream error",
+            schema: "get stream schema error",
         },
         StreamKind::Table => Words {
             command: "Table command error",
             describe: "describe table error",
             replace: "update table error",
             delete: "delete table error",
+            schema: "get table schema error",
         },
     }
 }
@@ -53,7 +56,7 @@ struct Force {
     force: Option<bool>,
 }
 
-fn of_kind(kind: StreamKind, [all, one, details]: [&'static str; 3]) -> Router<Handle> {
+fn of_kind(kind: StreamKind, [all, one, details, schema]: [&'static str; 4]) -> Router<Handle> {
     let list = move |State(handle): State<Handle>, Query(query): Query<Kind>| async move {
         let table = query.kind.map(|kind| if kind == "lookup" { TableKind::Lookup } else { TableKind::Scan });
         document(json!(handle.stream_names(kind, table)))
@@ -78,7 +81,12 @@ fn of_kind(kind: StreamKind, [all, one, details]: [&'static str; 3]) -> Router<H
         let reply: Reply = document(handle.registry.world.catalog.details(kind));
         reply
     };
+    let show_schema = move |State(handle): State<Handle>, Path(name): Path<String>| async move {
+        let create = handle.registry.world.catalog.get(kind, &name).or_fail(words(kind).schema)?;
+        document(catalog::schema(&create.fields))
+    };
     Router::new()
+        .route(schema, get(show_schema))
         .route(all, get(list).post(create))
         .route(one, get(describe).put(replace).delete(delete))
         .route(details, get(show_details))

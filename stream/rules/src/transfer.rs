@@ -1,0 +1,255 @@
+//! Export and import of everything that is defined, in eKuiper's shapes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use edgeward_sql::ast::{Statement, StreamKind};
+use serde_json::{Map, Value, json};
+
+use crate::conf::Scope;
+use crate::error::{Code, Result, RulesError};
+use crate::store::Kind;
+use crate::{Handle, catalog};
+
+/// The maps of an export that this version never fills.
+const EMPTY: [&str; 6] = ["nativePlugins", "portablePlugins", "Service", "Schema", "uploads", "scripts"];
+const CONFIGS: [(&str, Scope); 3] =
+    [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
+/// Largest file that is imported, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+
+/// How an import went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Imported {
+    /// Streams, tables and rules that were created.
+    pub(crate) counts: [usize; 3],
+    /// What could not be imported: kind → name → error.
+    pub(crate) errors: Map<String, Value>,
+}
+
+impl Imported {
+    fn note<T>(&mut self, kind: &str, name: &str, result: Result<T>) -> bool {
+        if let Err(error) = &result {
+            let kind = self.errors.entry(kind).or_insert_with(|| json!({}));
+            kind[name] = error.to_string().into();
+        }
+        result.is_ok()
+    }
+
+    /// The errors under every key of an export.
+    pub(crate) fn response(&self) -> Value {
+        let mut all = Map::new();
+        for key in ["streams", "tables", "rules"].into_iter().chain(EMPTY).chain(CONFIGS.map(|(key, _)| key)) {
+            all.insert(key.into(), self.errors.get(key).cloned().unwrap_or_else(|| json!({})));
+        }
+        all.into()
+    }
+}
+
+impl Handle {
+    /// `{streams, tables, rules}`: of the rules named and the streams they read, or of everything. Secrets are in it.
+    pub(crate) fn ruleset(&self, only: Option<&[String]>) -> Result<Value> {
+        let wanted = |id: &String| only.is_none_or(|ids| ids.contains(id));
+        let rules: Vec<_> = {
+            let rules = self.registry.rules.read();
+            rules.iter().filter(|(id, _)| wanted(id)).map(|(id, rule)| (id.clone(), rule.definition())).collect()
+        };
+        let mut read = Vec::new();
+        for (_, rule) in &rules {
+            let select = edgeward_sql::parse_select(&rule.sql)?;
+            read.push(select.from.name);
+            read.extend(select.joins.into_iter().map(|join| join.source.name));
+        }
+        let of = |kind: StreamKind| -> Map<String, Value> {
+            let names = self.registry.world.catalog.names(kind, None);
+            let needed = names.into_iter().filter(|name| only.is_none() || read.contains(name));
+            let stored = needed.filter_map(|name| Some((name.clone(), self.registry.world.catalog.stream(&name)?)));
+            stored.map(|(name, create)| (name, create.to_string().into())).collect()
+        };
+        let rules: Map<String, Value> = rules.into_iter().map(|(id, rule)| (id, rule.stored().into())).collect();
+        Ok(json!({"streams": of(StreamKind::Stream), "tables": of(StreamKind::Table), "rules": rules}))
+    }
+
+    /// A whole export: the ruleset, configuration keys, and empty maps for the rest.
+    pub(crate) fn export(&self, only: Option<&[String]>) -> Result<Value> {
+        let mut all = self.ruleset(only)?;
+        for (key, scope) in CONFIGS {
+            all[key] = self.registry.world.confs.exported(scope).into();
+        }
+        for key in EMPTY {
+            all[key] = json!({});
+        }
+        Ok(all)
+    }
+
+    /// Imports an export or a ruleset. What is there already is left as it is unless `replace` is set.
+    pub(crate) async fn import(&self, content: &str, replace: bool) -> Result<Imported> {
+        let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(content);
+        let all = parsed.map_err(|error| RulesError::refused(Code::General, format!("invalid content: {error}")))?;
+        let mut done = Imported::default();
+        for key in EMPTY {
+            for (name, _) in section(&all, key) {
+                let error = format!("{key} cannot be imported by this version");
+                done.note(key, &name, Err::<(), _>(RulesError::refused(Code::General, error)));
+            }
+        }
+        for (key, scope) in CONFIGS {
+            for (plugin, keys) in section(&all, key) {
+                let result = self.import_keys(scope, &plugin, &keys).await;
+                done.note(key, &plugin, result);
+            }
+        }
+        for (at, (key, kind)) in
+            [("streams", StreamKind::Stream), ("tables", StreamKind::Table)].into_iter().enumerate()
+        {
+            for (name, sql) in section(&all, key) {
+                let result = self.import_stream(kind, &name, &sql, replace).await;
+                done.counts[at] += usize::from(done.note(key, &name, result));
+            }
+        }
+        for (id, text) in section(&all, "rules") {
+            let known = self.registry.rules.read().contains_key(&id);
+            let result = match known && replace {
+                true => self.update_rule(&id, &text).await.map(drop),
+                false => self.create_rule(&text).await.map(drop),
+            };
+            done.counts[2] += usize::from(done.note("rules", &id, result));
+        }
+        *self.last_import.lock() = done.clone();
+        Ok(done)
+    }
+
+    async fn import_keys(&self, scope: Scope, plugin: &str, keys: &str) -> Result<()> {
+        let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(keys);
+        let keys = parsed.map_err(|error| RulesError::refused(Code::ConfKey, error.to_string()))?;
+        for (key, props) in keys {
+            let Value::Object(props) = props else { continue };
+            self.registry.world.confs.put(scope, plugin, &key, props).await?;
+        }
+        Ok(())
+    }
+
+    async fn import_stream(&self, kind: StreamKind, name: &str, sql: &str, replace: bool) -> Result<()> {
+        match edgeward_sql::parse(sql)? {
+            Statement::Create(create) if create.kind == kind && create.name == name => {}
+            _ => {
+                let message = format!("{name} is no CREATE {} statement of this name", catalog::word(kind));
+                return Err(RulesError::refused(Code::Stream, message));
+            }
+        }
+        let known = self.registry.world.catalog.get(kind, name).is_ok();
+        if known && replace {
+            return self.replace_stream(kind, name, sql).await.map(drop);
+        }
+        self.execute(sql).await.map(drop)
+    }
+
+    /// Removes everything that an import brings.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let ids: Vec<String> = self.registry.rules.read().keys().cloned().collect();
+        for id in ids {
+            self.delete_rule(&id).await?;
+        }
+        for kind in [StreamKind::Stream, StreamKind::Table] {
+            for name in self.stream_names(kind, None) {
+                self.drop_stream(kind, &name, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Imports `init.json` of the data or the `etc` folder once for each time it was written.
+    pub(crate) async fn import_init(&self, data: &Path, etc: Option<&Path>) -> Result<()> {
+        let candidates = std::iter::once(data).chain(etc).map(|folder| folder.join("init.json"));
+        let Some(path) = candidates.into_iter().find(|path| path.exists()) else { return Ok(()) };
+        let failed =
+            |error: std::io::Error| RulesError::refused(Code::Io, format!("cannot read {}: {error}", path.display()));
+        let modified = std::fs::metadata(&path).and_then(|meta| meta.modified()).map_err(failed)?;
+        let stamp = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_millis()).to_string();
+        let store = &self.registry.world.store;
+        if store.load(Kind::Mark)?.iter().any(|(name, known)| name == "init.json" && *known == stamp) {
+            return Ok(());
+        }
+        let done = self.import(&read_file(&path).map_err(failed)?, true).await?;
+        if !done.errors.is_empty() {
+            let errors = Value::Object(done.errors).to_string();
+            tracing::error!(errors, "parts of init.json were not imported");
+        }
+        store.put(Kind::Mark, "init.json", &stamp).await
+    }
+}
+
+/// Reads a file to import; `file://` may stand before its path.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
+    let text = path.to_string_lossy();
+    let path = Path::new(text.strip_prefix("file://").unwrap_or(&text));
+    if std::fs::metadata(path)?.len() > MAX_FILE {
+        return Err(std::io::Error::other("the file is larger than 256 MiB"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Names and texts of one map of an export; a value that is no text counts as its JSON.
+fn section(all: &Map<String, Value>, key: &str) -> Vec<(String, String)> {
+    let entries = all.get(key).and_then(Value::as_object);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    entries.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+/// The v2 form of an export: rules and streams as documents, configuration keys under `scope.type.key`.
+pub(crate) fn to_v2(export: &Value) -> Value {
+    let mut v2 = Map::new();
+    for key in ["streams", "tables"] {
+        let named = export[key].as_object().into_iter().flatten();
+        v2.insert(
+            key.into(),
+            named.map(|(name, sql)| (name.clone(), json!({"sql": sql}))).collect::<Map<_, _>>().into(),
+        );
+    }
+    let parse = |text: &Value| text.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let rules = export["rules"].as_object().into_iter().flatten();
+    v2.insert("rules".into(), rules.map(|(id, rule)| (id.clone(), parse(rule))).collect::<Map<_, _>>().into());
+    for (key, scope) in CONFIGS {
+        let mut flat = Map::new();
+        for (plugin, keys) in export[key].as_object().into_iter().flatten() {
+            let Value::Object(keys) = parse(keys) else { continue };
+            flat.extend(keys.into_iter().map(|(name, props)| (format!("{}.{plugin}.{name}", scope.name()), props)));
+        }
+        v2.insert(key.into(), flat.into());
+    }
+    v2.into()
+}
+
+/// The first form of a v2 export.
+pub(crate) fn from_v2(v2: &Value) -> Value {
+    let mut all = Map::new();
+    for key in ["streams", "tables"] {
+        let named = v2[key].as_object().into_iter().flatten();
+        all.insert(
+            key.into(),
+            named.map(|(name, item)| (name.clone(), item["sql"].clone())).collect::<Map<_, _>>().into(),
+        );
+    }
+    let rules = v2["rules"].as_object().into_iter().flatten();
+    all.insert(
+        "rules".into(),
+        rules.map(|(id, rule)| (id.clone(), rule.to_string().into())).collect::<Map<_, _>>().into(),
+    );
+    for (key, _) in CONFIGS {
+        let mut plugins: Map<String, Value> = Map::new();
+        for (name, props) in v2[key].as_object().into_iter().flatten() {
+            let mut parts = name.splitn(3, '.').skip(1);
+            if let (Some(plugin), Some(conf)) = (parts.next(), parts.next()) {
+                plugins.entry(plugin).or_insert_with(|| json!({}))[conf] = props.clone();
+            }
+        }
+        all.insert(
+            key.into(),
+            plugins.into_iter().map(|(plugin, keys)| (plugin, keys.to_string().into())).collect::<Map<_, _>>().into(),
+        );
+    }
+    all.into()
+}
+
+/// Imports that run on their own: state by id.
+pub(crate) type AsyncImports = Arc<parking_lot::Mutex<std::collections::BTreeMap<String, Value>>>;
