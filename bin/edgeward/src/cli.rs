@@ -200,6 +200,9 @@ pub(crate) struct StreamOptions {
     /// Address of the REST API
     #[arg(long, default_value = "127.0.0.1:9081", value_name = "IP:PORT")]
     pub rest_listen: SocketAddr,
+    /// eKuiper's etc folder: configurations of sources, sinks and connections, and init.json
+    #[arg(long, value_name = "DIR")]
+    pub etc: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -10,7 +10,16 @@ use crate::cli::StreamOptions;
 
 /// Runs the stream engine alone: no bus and no cloud around it.
 pub(crate) async fn serve(options: StreamOptions, tasks: Tasks) -> anyhow::Result<Handle> {
-    let handle = start(&options.data_dir, options.rest_listen, Hosts::default(), &tasks).await?;
+    if options.etc.as_ref().is_some_and(|etc| etc.join("kuiper.yaml").exists()) {
+        tracing::warn!("etc/kuiper.yaml is not read by this version; its settings have no effect, authentication included");
+    }
+    let rules = Options {
+        rest: Some(options.rest_listen),
+        etc_dir: options.etc,
+        allow_stop: true,
+        ..Options::new(options.data_dir)
+    };
+    let handle = Rules::start(rules, Hosts::default(), &tasks).await?;
     tracing::info!(rest = %options.rest_listen, "stream engine ready");
     Ok(handle)
 }
