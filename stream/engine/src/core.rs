@@ -43,7 +43,8 @@ impl Core {
         let options = plan.options.clone();
         let event_time = options.is_event_time;
         let window = program.window.as_ref().map(|plan| Window::new(plan, now, event_time, &options.timezone));
-        let context = Context { now, zone: options.timezone.clone(), rule_id: rule_id.into(), rule_start: now };
+        let context =
+            Context { now, zone: options.timezone.clone(), rule_id: rule_id.into(), rule_start: now, agg_hits: (0, 0) };
         Core {
             watermark: event_time
                 .then(|| Watermark::new(program.tables.iter().map(Option::is_none).collect(), options.late_tolerance)),
@@ -246,18 +247,27 @@ impl Core {
         let mut dropped = false;
         match collection {
             Collection::Rows(rows) => {
+                let listed: Vec<(&Tuple, &[Value])> = rows.iter().map(|tuple| (tuple, [].as_slice())).collect();
+                let numbers = self.number(&listed)?;
                 for (position, tuple) in rows.iter().enumerate() {
-                    self.row(tuple, &[], range, position, &mut sorted)?;
+                    self.row(tuple, &[], range, numbers.get(position), &mut sorted)?;
                 }
             }
             Collection::Groups(groups) => {
                 if let Some(error) = groups.error {
                     return Err(error);
                 }
-                for (position, group) in groups.list.iter().enumerate() {
-                    let values: Result<Vec<Value>, Error> =
+                let mut values = Vec::with_capacity(groups.list.len());
+                for group in &groups.list {
+                    let results: Result<Vec<Value>, Error> =
                         group.aggregates.iter().map(|aggregate| aggregate.result()).collect();
-                    dropped |= !self.row(&group.first, &values?, range, position, &mut sorted)?;
+                    values.push(results?);
+                }
+                let listed: Vec<(&Tuple, &[Value])> =
+                    groups.list.iter().zip(&values).map(|(group, values)| (&group.first, values.as_slice())).collect();
+                let numbers = self.number(&listed)?;
+                for (position, (tuple, values)) in listed.into_iter().enumerate() {
+                    dropped |= !self.row(tuple, values, range, numbers.get(position), &mut sorted)?;
                 }
             }
         }
@@ -267,13 +277,43 @@ impl Core {
         Ok(Some(self.message(sorted, range)))
     }
 
+    /// The results of the `row_number()` calls for each row: its place in its partition by the call's order.
+    fn number(&self, rows: &[(&Tuple, &[Value])]) -> Result<Vec<Vec<i64>>, Error> {
+        if self.program.numberings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut numbers = vec![Vec::new(); rows.len()];
+        for call in &self.program.numberings {
+            let mut order = Vec::with_capacity(rows.len());
+            for (position, (tuple, aggregates)) in rows.iter().enumerate() {
+                let scene = Scene { aggregates, ..scene(tuple, &self.context) };
+                let mut partition = String::new();
+                for key in &call.partition {
+                    partition.push_str(&edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string());
+                    partition.push(',');
+                }
+                let keys: Result<Vec<Value>, Error> =
+                    call.order.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
+                order.push((partition, keys?, position));
+            }
+            order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| by_keys(&a.1, &b.1, &call.order)));
+            let mut last: Option<(&str, i64)> = None;
+            for (partition, _, position) in &order {
+                let number = last.filter(|(last, _)| last == partition).map_or(1, |(_, number)| number + 1);
+                numbers[*position].push(number);
+                last = Some((partition, number));
+            }
+        }
+        Ok(numbers)
+    }
+
     /// HAVING, sort keys and projection of one row; false when HAVING drops it.
     fn row(
         &mut self,
         tuple: &Tuple,
         aggregates: &[Value],
         window: Option<Range>,
-        position: usize,
+        numbers: Option<&Vec<i64>>,
         out: &mut Vec<(Vec<Value>, Vec<OutRow>)>,
     ) -> Result<bool, Error> {
         self.cells.iter_mut().for_each(|cell| drop(cell.take()));
@@ -283,7 +323,7 @@ impl Core {
             aggregates,
             cells: &self.cells,
             window,
-            row_number: position as i64 + 1,
+            row_numbers: numbers.map_or(&[], Vec::as_slice),
             context: &self.context,
         };
         if let Some(having) = &self.program.having
@@ -296,6 +336,9 @@ impl Core {
         let mut rows = Vec::with_capacity(1);
         self.program.projection.run(&scene, &mut rows)?;
         out.push((keys?, rows));
+        if self.program.grouped {
+            self.context.agg_hits = (self.context.agg_hits.0 + 1, self.context.now);
+        }
         Ok(true)
     }
 

@@ -10,6 +10,9 @@ use edgeward_engine::trial::{Case, documents};
 fn every_case_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/rule-tests");
+    let examples = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    files.extend(examples.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")));
     files.sort();
     let (mut count, mut failures) = (0, Vec::new());
     for file in &files {

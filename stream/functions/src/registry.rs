@@ -25,11 +25,13 @@ pub struct Context {
     pub rule_id: Arc<str>,
     /// When the rule was started, in ms since 1970.
     pub rule_start: i64,
+    /// How often an aggregate rule has emitted, and when it last did, in ms since 1970.
+    pub agg_hits: (i64, i64),
 }
 
 impl Default for Context {
     fn default() -> Context {
-        Context { now: 0, zone: TimeZone::UTC, rule_id: "".into(), rule_start: 0 }
+        Context { now: 0, zone: TimeZone::UTC, rule_id: "".into(), rule_start: 0, agg_hits: (0, 0) }
     }
 }
 

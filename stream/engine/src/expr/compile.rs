@@ -42,6 +42,14 @@ pub(crate) struct AnalyticCall {
     pub(crate) when: Option<Expr>,
 }
 
+/// A `row_number()` in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbering {
+    pub(crate) partition: Vec<Expr>,
+    /// Each with whether it is descending.
+    pub(crate) order: Vec<(Expr, bool)>,
+}
+
 /// Compiles the expressions of one statement.
 pub(crate) struct Compiler<'a> {
     pub(crate) scope: &'a Scope,
@@ -49,6 +57,7 @@ pub(crate) struct Compiler<'a> {
     pub(crate) slot: &'a mut dyn FnMut(usize, &str) -> usize,
     pub(crate) aggregates: Vec<AggregateCall>,
     pub(crate) analytic: Vec<AnalyticCall>,
+    pub(crate) numberings: Vec<Numbering>,
     /// Something compiled calls a function a user brought.
     pub(crate) calls_users: bool,
     /// Compiled aliases that are computed once per row.
@@ -73,6 +82,7 @@ impl<'a> Compiler<'a> {
             slot,
             aggregates: Vec::new(),
             analytic: Vec::new(),
+            numberings: Vec::new(),
             calls_users: false,
             cells: HashMap::new(),
             cell_count: 0,
@@ -247,7 +257,7 @@ impl<'a> Compiler<'a> {
     fn call(&mut self, call: &Call) -> Result<Expr> {
         let Some(function) = lookup(&call.name) else { return self.user(call) };
         function.check(&call.args).map_err(|error| EngineError::Plan(error.to_string()))?;
-        if call.over.is_some() && !matches!(function.run, Run::Analytic(_)) {
+        if call.over.is_some() && !matches!(function.run, Run::Analytic(_) | Run::Engine(Engine::RowNumber)) {
             return plan_error(format!("OVER is not supported for {}", function.name));
         }
         if call.filter.is_some() && !matches!(function.run, Run::Aggregate(_)) {
@@ -329,8 +339,17 @@ impl<'a> Compiler<'a> {
             Engine::WindowEnd => Expr::Window(WindowBound::End),
             Engine::WindowTrigger => Expr::Window(WindowBound::Trigger),
             Engine::EventTime => Expr::EventTime,
-            Engine::RowNumber => Expr::RowNumber,
+            Engine::RowNumber => return self.row_number(call),
         })
+    }
+
+    fn row_number(&mut self, call: &Call) -> Result<Expr> {
+        let over = call.over.clone().unwrap_or_default();
+        let partition = self.list(&over.partition)?;
+        let order: Result<Vec<_>> =
+            over.order.iter().map(|sort| Ok((self.expr(&sort.expr)?, sort.descending))).collect();
+        self.numberings.push(Numbering { partition, order: order? });
+        Ok(Expr::RowNumber(self.numberings.len() - 1))
     }
 
     /// `meta(key)`, `meta(stream.key)`, `meta(*)`, `meta(key -> member)`: the argument names metadata, not columns.

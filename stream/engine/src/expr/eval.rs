@@ -59,7 +59,7 @@ impl Expr {
             Expr::EventTime => {
                 Ok(owned(Value::Int(scene.window.map_or(scene.row.event.unwrap_or(scene.row.at), |window| window.end))))
             }
-            Expr::RowNumber => Ok(owned(Value::Int(scene.row_number))),
+            Expr::RowNumber(call) => Ok(owned(Value::from(scene.row_numbers.get(*call).copied()))),
         }
     }
 

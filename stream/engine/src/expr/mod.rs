@@ -11,7 +11,7 @@ use std::sync::Arc;
 use edgeward_functions::{Context, Function, UserFunction, Value};
 use edgeward_sql::ast::BinaryOp;
 
-pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Scope, ScopeInput};
+pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Numbering, Scope, ScopeInput};
 pub(crate) use walk::has_aggregate;
 
 use crate::Row;
@@ -35,8 +35,8 @@ pub(crate) struct Scene<'a> {
     /// Values of aliases computed for the row so far; empty where they are not kept.
     pub(crate) cells: &'a [OnceCell<Value>],
     pub(crate) window: Option<Range>,
-    /// Position of the row for `row_number()`.
-    pub(crate) row_number: i64,
+    /// Results of the `row_number()` calls for the row.
+    pub(crate) row_numbers: &'a [i64],
     pub(crate) context: &'a Context,
 }
 
@@ -75,7 +75,8 @@ pub(crate) enum Expr {
     Meta(Option<usize>, Option<Arc<str>>),
     Window(WindowBound),
     EventTime,
-    RowNumber,
+    /// The call of this index.
+    RowNumber(usize),
 }
 
 /// Which bound of the window.
@@ -104,6 +105,6 @@ pub(crate) struct Case {
 impl<'a> Scene<'a> {
     /// A row by itself, as a filter in the stream sees it.
     pub(crate) fn of_row(row: &'a Row, context: &'a Context) -> Scene<'a> {
-        Scene { row, analytic: &[], aggregates: &[], cells: &[], window: None, row_number: 0, context }
+        Scene { row, analytic: &[], aggregates: &[], cells: &[], window: None, row_numbers: &[], context }
     }
 }

@@ -11,7 +11,7 @@ use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField};
 
 pub(crate) use project::Projection;
 
-use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Scope, ScopeInput};
+use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scope, ScopeInput};
 use crate::options::RuleOptions;
 use crate::window::WindowPlan;
 use crate::{EngineError, StreamDef, Table};
@@ -32,6 +32,8 @@ pub(crate) struct Program {
     /// For each input that is a table how it keeps its rows, and the slot of its key.
     pub(crate) tables: Vec<Option<(Table, Option<usize>)>>,
     pub(crate) analytic: Vec<AnalyticCall>,
+    /// The `row_number()` calls.
+    pub(crate) numberings: Vec<Numbering>,
     pub(crate) filter: Option<Expr>,
     /// The filter needs nothing but the row and runs in the stream.
     pub(crate) filter_in_stream: bool,
@@ -143,7 +145,7 @@ impl Plan {
             select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
         let (cells, calls_users) = (compiler.cell_count(), compiler.calls_users);
         let tables = tables(&self.definitions, &mut *compiler.slot);
-        let (aggregates, analytic) = (compiler.aggregates, compiler.analytic);
+        let (aggregates, analytic, numberings) = (compiler.aggregates, compiler.analytic, compiler.numberings);
         let (filter, late_filter) = match condition {
             Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
             other => (other, None),
@@ -155,6 +157,7 @@ impl Plan {
             filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1 && !calls_users,
             calls_users,
             tables,
+            numberings,
             analytic,
             filter,
             window,

@@ -28,6 +28,8 @@ impl Core {
         state.insert("analytic".into(), save_analytic(&self.analytic));
         state.insert("watermark".into(), self.watermark.as_ref().map_or(Value::Nil, save_watermark));
         state.insert("window".into(), self.window.as_ref().map_or(Value::Nil, save_window));
+        let (count, time) = self.context.agg_hits;
+        state.insert("agg_hits".into(), list([Value::Int(count), Value::Int(time)]));
         state.insert("tables".into(), save_tables(&self.tables));
         let mut out = HEADER.to_vec();
         codec::write(&Value::map(state), &mut out);
@@ -51,6 +53,9 @@ impl Core {
         load_analytic(&mut self.analytic, &part("analytic"));
         if let Some(watermark) = &mut self.watermark {
             loader.watermark(watermark, &part("watermark")).ok_or_else(|| refuse("the watermark is damaged"))?;
+        }
+        if let Some([Value::Int(count), Value::Int(time)]) = part("agg_hits").as_array() {
+            self.context.agg_hits = (*count, *time);
         }
         load_tables(&mut self.tables, &part("tables"), streams);
         if let Some(window) = &mut self.window {

@@ -17,6 +17,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("newuuid", (0, 0), &[Any], |_, _| Ok(Value::str(uuid::Uuid::new_v4().to_string()))),
     Function::scalar("rule_id", (0, 0), &[Any], |_, context| Ok(Value::Str(context.rule_id.clone()))),
     Function::scalar("rule_start", (0, 0), &[Any], |_, context| Ok(Value::Int(context.rule_start))),
+    Function::scalar("last_agg_hit_count", (0, 0), &[Any], |_, context| Ok(Value::Int(context.agg_hits.0))),
+    Function::scalar("last_agg_hit_time", (0, 0), &[Any], |_, context| Ok(Value::Int(context.agg_hits.1))),
     Function::scalar("bypass", (1, 1), &[Any], |args, _| Ok((*args[0]).clone())).nulls(Nulls::Seen),
     Function::scalar("props", (1, 1), &[Str], props),
 ];
