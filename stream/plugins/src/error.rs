@@ -29,6 +29,28 @@ pub enum PluginError {
     /// There is one already.
     #[error("plugin {0} already exists; update or delete it")]
     Exists(String),
+    /// A symbol that another plugin has.
+    #[error("{symbol} belongs to plugin {owner} already; rename it or delete that plugin")]
+    Taken {
+        /// The symbol.
+        symbol: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// Rules use it.
+    #[error("{name} is used by rule {rule}; stop the rule first")]
+    InUse {
+        /// The plugin.
+        name: String,
+        /// One of the rules.
+        rule: String,
+    },
+    /// A body of REST that cannot be read or obeyed.
+    #[error("{0}")]
+    Body(String),
+    /// A script that does not run.
+    #[error("invalid script: {0}")]
+    Script(String),
     /// A limit of the options.
     #[error("{0}")]
     Limit(String),

@@ -15,6 +15,9 @@ use super::conversation::Conversation;
 use super::plugin::{Control, Meta, Plugin, Running, SymbolKind, socket};
 use crate::error::{PluginError, Result};
 
+/// Functions belong to no rule; this name stands for all that call them.
+pub(crate) const FUNCTIONS_RULE: &str = "edgeward";
+
 /// One function of a plugin. All rules share its channel, as in eKuiper: calls wait for each other.
 #[derive(Clone)]
 pub struct PortableFunction {
@@ -136,7 +139,7 @@ impl Actor {
             let mut talk = Conversation::listen(self.name.clone(), path, &options.socket, &self.plugin.tasks)?;
             let control = Control {
                 symbol_name: self.name.clone(),
-                meta: Meta { rule_id: "edgeward".into(), op_id: self.name.clone(), instance_id: 0 },
+                meta: Meta { rule_id: FUNCTIONS_RULE.into(), op_id: self.name.clone(), instance_id: 0 },
                 plugin_type: SymbolKind::Func,
                 data_source: None,
                 config: serde_json::Map::new(),

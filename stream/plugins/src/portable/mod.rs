@@ -15,7 +15,9 @@ mod process;
 mod sink;
 mod source;
 
+pub(crate) use function::FUNCTIONS_RULE;
 pub use function::PortableFunction;
+pub(crate) use package::remove;
 pub use options::Options;
 pub use package::{Language, Spec, check_name, install, read_spec};
 pub use plugin::{Control, Meta, Plugin, Running, Status, SymbolKind};
