@@ -6,7 +6,7 @@ mod common;
 
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use edgeward_engine::{
     Emission, Message, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, Stream, StreamDef,
@@ -89,11 +89,10 @@ async fn scripts() {
     // A function that never ends holds up neither the others nor questions about its own rule.
     manager.create_script(&body("spin", "function spin() { for (;;) {} }", false)).await.unwrap();
     let (stuck, mut errors) = rule("SELECT spin() FROM demo", &manager, &tasks).unwrap();
-    let begun = Instant::now();
     let (_rule, mut results) = rule("SELECT area(n) AS a FROM demo", &manager, &tasks).unwrap();
     assert_eq!(next(&mut results).await, r#"[{"a":1}]"#);
     stuck.metrics();
-    assert!(errors.try_recv().is_err(), "the other rule answered only after {:?}", begun.elapsed());
+    assert!(errors.try_recv().is_err(), "the other rule waited for the stuck one");
     assert!(next(&mut errors).await.contains("call func spin error: interrupted"));
 
     // Kept over a restart.
