@@ -16,7 +16,6 @@ test_needs=(
   "${run_needs[@]}"
   "/usr/sbin/mosquitto mosquitto"
   "/usr/bin/mosquitto_pub mosquitto-clients"
-  "/usr/bin/redis-server redis-server"
   "/usr/bin/influxd influxdb"
   "/usr/lib/python3/dist-packages/websockets python3-websockets"
 )

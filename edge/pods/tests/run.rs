@@ -43,7 +43,7 @@ async fn a_pod_runs_logs_and_goes() {
             "PodScheduled=True"
         ]
     );
-    assert_eq!(node.log("hello", LogOptions { tail: Some(5), ..LogOptions::default() }).await, "hello\noops\n");
+    assert_eq!(node.log_lines("hello", "", 2).await, ["hello", "oops"]);
     for reason in ["Pulled", "Created", "Started"] {
         assert!(node.api.has_event("hello", reason), "{reason}: {:?}", node.api.event_texts("hello"));
     }
@@ -123,12 +123,7 @@ async fn containers_end_and_are_started_again() {
     assert!(
         inits[0].state.as_ref().unwrap().terminated.is_some() && inits[1].state.as_ref().unwrap().running.is_some()
     );
-    let text = node.handle.logs("default", "init", "main", LogOptions::default()).await.unwrap();
-    let pieces: Vec<_> = futures::StreamExt::collect(text).await;
-    assert_eq!(
-        pieces.into_iter().map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap()).collect::<String>(),
-        "1\ncar\n2\n"
-    );
+    assert_eq!(node.log_lines("init", "main", 3).await, ["1", "2", "car"]);
 
     // Another image: that container is made anew.
     let second = "registry.invalid/test/second:1";

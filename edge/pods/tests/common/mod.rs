@@ -158,6 +158,23 @@ impl TestNode {
         String::from_utf8(text).unwrap()
     }
 
+    /// The lines of a container's log in order of their text, once there are `lines` of them: a container is Ready before
+    /// it has written anything, and its two outputs are not ordered among each other.
+    pub async fn log_lines(&self, pod: &str, container: &str, lines: usize) -> Vec<String> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.handle.logs("default", pod, container, LogOptions::default()).await;
+            let pieces: Vec<_> = log.unwrap().map(|piece| piece.unwrap()).collect().await;
+            let text = String::from_utf8(pieces.concat()).unwrap();
+            let mut found: Vec<String> = text.lines().map(str::to_owned).collect();
+            found.sort();
+            if found.len() >= lines || tokio::time::Instant::now() > deadline {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Brings one more image, which is busybox under another name, into the node's containerd.
     pub async fn import(&self, name: &str) {
         let archive = self.path().join("import.tar");
