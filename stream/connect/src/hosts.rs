@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use edgeward_engine::{Emission, Sink, SinkError, Source};
 use edgeward_mqtt::Text;
 use futures::future::BoxFuture;
 
-use crate::{HttpHost, MemoryBus};
+use crate::{ConnectError, HttpHost, MemoryBus, SinkRequest, SourceRequest};
 
 /// The surroundings of the connectors. Clones are the same surroundings.
 #[derive(Clone, Default)]
@@ -20,6 +21,8 @@ pub struct Hosts {
     pub memory: Arc<MemoryBus>,
     /// The server of `httppush`, `websocket` and `sse`.
     pub http: Arc<HttpHost>,
+    /// Connectors users brought, for types that are not built in.
+    pub users: Option<Arc<dyn UserConnectors>>,
 }
 
 impl fmt::Debug for Hosts {
@@ -27,6 +30,18 @@ impl fmt::Debug for Hosts {
         let parts = (self.bus.is_some(), self.outbox.is_some());
         out.debug_struct("Hosts").field("bus", &parts.0).field("outbox", &parts.1).finish_non_exhaustive()
     }
+}
+
+/// The sink pipeline of one sink: an emission to its payloads.
+pub type Encode = Box<dyn FnMut(&Emission) -> Result<Vec<Bytes>, SinkError> + Send>;
+
+/// Connectors that are not built in.
+pub trait UserConnectors: Send + Sync + 'static {
+    /// Makes a source of this type; none when there is no such type. Nothing is opened before it runs.
+    fn source(&self, kind: &str, request: &SourceRequest) -> Option<Result<Box<dyn Source>, ConnectError>>;
+
+    /// Makes a sink of this type over its pipeline; none when there is no such type. Nothing is opened before it sends.
+    fn sink(&self, kind: &str, request: &SinkRequest, encode: Encode) -> Option<Result<Box<dyn Sink>, ConnectError>>;
 }
 
 /// The node's message bus: the broker of the same process.

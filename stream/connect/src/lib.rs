@@ -45,8 +45,8 @@ pub use self::http::HttpHost;
 pub use error::ConnectError;
 pub use format::decoder;
 pub use hosts::{
-    BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, MAX_APPEND_BYTES,
-    MAX_RECORD_BYTES,
+    BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Encode, Hosts, LocalBus,
+    MAX_APPEND_BYTES, MAX_RECORD_BYTES, UserConnectors,
 };
 pub use memory::MemoryBus;
 pub use props::{Props, parse_duration_ms};

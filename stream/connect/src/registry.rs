@@ -1,12 +1,14 @@
 //! All connectors by type name.
 
+use bytes::Bytes;
 use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
 use crate::{
-    ConnectError, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop, rest,
+    ConnectError, Encode, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop, rest,
     simulator, sse, tdengine, websocket,
 };
+use crate::sink::{Encoder, Payloads};
 
 /// What a stream asks of a source.
 #[derive(Debug, Clone)]
@@ -81,8 +83,10 @@ pub fn sink_kinds() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// The type is unknown, or a property is wrong.
 pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    let (_, make) =
-        SOURCES.iter().find(|(name, _)| *name == kind).ok_or_else(|| ConnectError::UnknownSource(kind.to_owned()))?;
+    let Some((_, make)) = SOURCES.iter().find(|(name, _)| *name == kind) else {
+        let brought = hosts.users.as_ref().and_then(|users| users.source(kind, request));
+        return brought.unwrap_or_else(|| Err(ConnectError::UnknownSource(kind.to_owned())));
+    };
     request.props.refuse(&UNBUILT_SOURCE_PROPERTIES)?;
     make(request, hosts)
 }
@@ -92,12 +96,26 @@ pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<
 /// # Errors
 /// The type is unknown, or a property is wrong.
 pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInput, ConnectError> {
-    let (_, make) =
-        SINKS.iter().find(|(name, _)| *name == kind).ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))?;
     let options = SinkOptions::read(&request.props)?;
     let (buffer_length, omit_if_empty) = (options.buffer_length, options.omit_if_empty);
-    let sink = make(request, options, hosts)?;
+    let sink = match SINKS.iter().find(|(name, _)| *name == kind) {
+        Some((_, make)) => make(request, options, hosts)?,
+        None => {
+            let users = hosts.users.as_ref();
+            let brought = users.and_then(|users| users.sink(kind, request, encode(options)));
+            brought.ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))??
+        }
+    };
     Ok(SinkInput { kind: kind.to_owned(), sink, buffer_length, omit_if_empty })
+}
+
+/// The pipeline as sinks of users get it.
+fn encode(options: SinkOptions) -> Encode {
+    let (encoder, mut payloads) = (Encoder::new(options), Payloads::default());
+    Box::new(move |emission| {
+        encoder.encode(emission, &mut payloads)?;
+        Ok(payloads.iter().map(Bytes::copy_from_slice).collect())
+    })
 }
 
 /// Steps of eKuiper's source pipeline that are not built.

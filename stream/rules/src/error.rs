@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use edgeward_connect::ConnectError;
 use edgeward_engine::EngineError;
+use edgeward_plugins::PluginError;
 use edgeward_sql::SqlError;
 
 /// eKuiper's error codes (`pkg/errorx`).
@@ -105,6 +106,13 @@ impl From<SqlError> for RulesError {
 impl From<EngineError> for RulesError {
     fn from(error: EngineError) -> RulesError {
         let code = if matches!(error, EngineError::UnknownStream(_)) { Code::Stream } else { Code::Planner };
+        RulesError::refused(code, error.to_string())
+    }
+}
+
+impl From<PluginError> for RulesError {
+    fn from(error: PluginError) -> RulesError {
+        let code = if matches!(error, PluginError::Unknown(_)) { Code::NotFound } else { Code::General };
         RulesError::refused(code, error.to_string())
     }
 }

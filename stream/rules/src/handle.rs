@@ -29,15 +29,19 @@ impl Rules {
     ///
     /// # Errors
     /// The catalogue's file or the address of REST cannot be used.
-    pub async fn start(options: Options, hosts: Hosts, parent: &Tasks) -> Result<Handle> {
+    pub async fn start(options: Options, mut hosts: Hosts, parent: &Tasks) -> Result<Handle> {
         let folder = &options.data_dir;
         std::fs::create_dir_all(folder).map_err(|source| RulesError::Folder { path: folder.clone(), source })?;
         let store = Store::open(&folder.join("rules.db"))?;
         let tasks = parent.child("rules");
+        let plugins = options.plugins.clone();
+        if let Some(plugins) = &plugins {
+            hosts.users = Some(Arc::new(plugins.clone()));
+        }
         let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref())?);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
         let registry = Arc::new(Registry {
-            world: World { catalog, confs, shared: SharedStreams::default(), hosts, store, tasks: tasks.clone() },
+            world: World { catalog, confs, shared: SharedStreams::default(), hosts, plugins, store, tasks: tasks.clone() },
             rules: RwLock::new(BTreeMap::new()),
             changes: tokio::sync::Mutex::default(),
             zone: options.timezone.clone(),

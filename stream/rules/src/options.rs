@@ -25,6 +25,8 @@ pub struct Options {
     pub authentication: Option<PathBuf>,
     /// eKuiper's `etc` folder with the configurations of sources and connections, if there is one.
     pub etc_dir: Option<PathBuf>,
+    /// Functions, sources and sinks users brought, opened before; none: only what is built in.
+    pub plugins: Option<edgeward_plugins::Manager>,
     /// `POST /stop` ends the program.
     pub allow_stop: bool,
 }
@@ -41,6 +43,7 @@ impl Options {
             rule_patrol_interval: Duration::from_secs(10),
             authentication: None,
             etc_dir: None,
+            plugins: None,
             allow_stop: false,
         }
     }

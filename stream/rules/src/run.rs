@@ -24,6 +24,7 @@ pub(crate) struct World {
     pub(crate) confs: Arc<Confs>,
     pub(crate) shared: SharedStreams,
     pub(crate) hosts: Hosts,
+    pub(crate) plugins: Option<edgeward_plugins::Manager>,
     pub(crate) store: Store,
     pub(crate) tasks: Tasks,
 }
@@ -55,7 +56,8 @@ impl World {
     pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
         let select = edgeward_sql::parse_select(&definition.sql)?;
         let found = |name: &str| self.catalog.stream(name).map(|create| Catalog::engine_definition(&create));
-        let plan = Plan::new(&select, &definition.options, &found)?;
+        let users = self.plugins.as_ref().map(|plugins| plugins.functions());
+        let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
         let inputs: Option<Vec<_>> = plan.inputs().map(|input| self.catalog.stream(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;
         if let Some(table) = inputs.iter().find(|create| create.kind == StreamKind::Table) {

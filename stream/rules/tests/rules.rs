@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use edgeward_plugins::{Manager, ManagerOptions};
 use edgeward_rules::{Handle, Hosts, Options, Rules, RulesError};
 use edgeward_service::Tasks;
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ use tokio::net::TcpStream;
 async fn start(folder: &Path) -> (Handle, Tasks) {
     let tasks = Tasks::root("test");
     let rest = Some("127.0.0.1:0".parse().unwrap());
-    let options = Options { rest, max_body_bytes: 10_000, ..Options::new(folder) };
+    let plugins = Manager::open(ManagerOptions::new(&folder.join("plugins")), &tasks).await.unwrap();
+    let options = Options { rest, max_body_bytes: 10_000, plugins: Some(plugins), ..Options::new(folder) };
     (Rules::start(options, Hosts::default(), &tasks).await.unwrap(), tasks)
 }
 

@@ -3,16 +3,18 @@
 //! The bodies and sentences are those of eKuiper's REST (`/plugins/portables`, `/plugins/udfs`, `/udf/javascript`); whoever
 //! serves REST only carries them.
 
-mod portables;
-mod scripts;
+mod connectors;
 #[cfg(feature = "wasm")]
 mod modules;
+mod portables;
+mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
 use edgeward_functions::{UserFunction, UserFunctions};
@@ -21,7 +23,7 @@ use futures::future::BoxFuture;
 use parking_lot::RwLock;
 
 use crate::error::{PluginError, Result};
-use crate::portable::{Encode, Meta, Options, PortableSink, PortableSource};
+use crate::portable::Options;
 use portables::Portable;
 use scripts::StoredScript;
 
@@ -86,6 +88,8 @@ struct Shared {
     modules: BTreeMap<String, crate::wasm::WasmModule>,
     /// Held while something is installed or removed.
     changes: tokio::sync::Mutex<()>,
+    /// Sources and sinks made so far: each has a socket of its own.
+    instances: AtomicU32,
     tasks: Tasks,
 }
 
@@ -114,6 +118,7 @@ impl Manager {
             #[cfg(feature = "wasm")]
             modules: modules::read_all(&options.modules),
             changes: tokio::sync::Mutex::default(),
+            instances: AtomicU32::default(),
             portable,
             options,
             tasks,
@@ -124,39 +129,6 @@ impl Manager {
     /// The functions, as the planner asks for them.
     pub fn functions(&self) -> Arc<dyn UserFunctions> {
         Arc::new(self.clone())
-    }
-
-    /// A source of a plugin for a place in a rule; none when no plugin has one of this name.
-    ///
-    /// # Errors
-    /// The names of the place are not plain.
-    pub fn source(
-        &self,
-        name: &str,
-        meta: Meta,
-        data_source: &str,
-        config: serde_json::Map<String, serde_json::Value>,
-    ) -> Option<Result<PortableSource>> {
-        let portables = self.shared.portables.read();
-        let owner = portables.values().find(|entry| entry.plugin.spec().sources.iter().any(|source| source == name))?;
-        Some(PortableSource::new(&owner.plugin, name, meta, data_source, config))
-    }
-
-    /// A sink of a plugin for a place in a rule; none when no plugin has one of this name.
-    ///
-    /// # Errors
-    /// The names of the place are not plain.
-    pub fn sink(
-        &self,
-        name: &str,
-        meta: Meta,
-        config: serde_json::Map<String, serde_json::Value>,
-        encode: Encode,
-        tasks: &Tasks,
-    ) -> Option<Result<PortableSink>> {
-        let portables = self.shared.portables.read();
-        let owner = portables.values().find(|entry| entry.plugin.spec().sinks.iter().any(|sink| sink == name))?;
-        Some(PortableSink::new(&owner.plugin, name, meta, config, encode, tasks))
     }
 
     /// Names of the functions users brought, sorted.

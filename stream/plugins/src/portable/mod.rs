@@ -21,5 +21,5 @@ pub(crate) use package::remove;
 pub use options::Options;
 pub use package::{Language, Spec, check_name, install, read_spec};
 pub use plugin::{Control, Meta, Plugin, Running, Status, SymbolKind};
-pub use sink::{Encode, PortableSink};
+pub use sink::PortableSink;
 pub use source::PortableSource;

@@ -1,6 +1,7 @@
 //! Sinks of portable plugins.
 
 use bytes::Bytes;
+use edgeward_connect::Encode;
 use edgeward_engine::{Emission, Sink, SinkError};
 use edgeward_functions::json::{self, Numbers};
 use edgeward_functions::Value;
@@ -10,9 +11,6 @@ use futures::future::BoxFuture;
 use super::plugin::{Control, Meta, Plugin, Running, SymbolKind, socket};
 use crate::error::Result;
 use crate::sp::{Endpoint, Pull, Push};
-
-/// Turns an emission into payloads; the sink pipeline of whoever makes the sink.
-pub type Encode = Box<dyn FnMut(&Emission) -> std::result::Result<Vec<Bytes>, String> + Send>;
 
 /// A sink whose payloads a plugin pulls.
 pub struct PortableSink {
@@ -107,7 +105,7 @@ fn acknowledged(answer: &[u8]) -> std::result::Result<(), String> {
 impl Sink for PortableSink {
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, std::result::Result<(), SinkError>> {
         Box::pin(async move {
-            for payload in (self.encode)(emission).map_err(SinkError::Rejected)? {
+            for payload in (self.encode)(emission)? {
                 self.send_payload(payload).await?;
             }
             Ok(())

@@ -4,6 +4,7 @@ mod auth;
 mod batch;
 mod data;
 mod metadata;
+mod plugins;
 mod reply;
 mod rules;
 mod streams;
@@ -56,6 +57,7 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(rules::routes())
         .merge(data::routes())
         .merge(metadata::routes())
+        .merge(plugins::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
         .with_state(handle);
