@@ -7,8 +7,10 @@ use anyhow::Context as _;
 /// The program under test: beside this test's own executable, where cargo puts it.
 pub fn program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this executable")?;
-    let folders = own.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("edgeward")).find(|path| path.is_file());
+    // Tests are in `deps`, benches beside the program.
+    let folder =
+        own.parent().map(|folder| if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder });
+    let found = folder.map(|folder| folder.join("edgeward")).filter(|path| path.is_file());
     found.with_context(|| {
         format!(
             "no program beside {}; build it first: cargo build -p edgeward (or run `make test`, which does)",

@@ -68,14 +68,21 @@ struct State<K> {
     objects: HashMap<Key, Arc<K>>,
     indexed: HashMap<String, HashSet<Key>>,
     tombstones: VecDeque<String>,
+    /// What the watch told last of objects that our own writes have moved on since.
+    told: HashMap<Key, Option<Arc<K>>>,
     listed: bool,
 }
 
 impl<K: Resource + Debug> Cache<K> {
     /// An empty cache whose objects can be found under the strings `index` gives for them.
     pub fn new(index: fn(&K) -> Vec<String>) -> Self {
-        let state =
-            State { objects: HashMap::new(), indexed: HashMap::new(), tombstones: VecDeque::new(), listed: false };
+        let state = State {
+            objects: HashMap::new(),
+            indexed: HashMap::new(),
+            tombstones: VecDeque::new(),
+            told: HashMap::new(),
+            listed: false,
+        };
         Self { state: Arc::new(RwLock::new(state)), index }
     }
 
@@ -113,22 +120,22 @@ impl<K: Resource + Debug> Cache<K> {
     }
 
     /// Takes in the answer to a write, so that the next reconcile already sees it: without this a controller that is
-    /// faster than its watch creates the same pod twice. Older states than the one held are ignored. Returns what was
-    /// held before, or `None` when the new state was refused.
+    /// faster than its watch creates the same pod twice. States not newer than the one held are ignored. Returns what was
+    /// held before, or `None` when the new state was ignored.
     pub fn put(&self, object: K) -> Option<(Option<Arc<K>>, Arc<K>)> {
         let mut state = self.state.write();
-        let uid = object.meta().uid.as_deref().unwrap_or_default();
-        if state.tombstones.iter().any(|dead| dead == uid) {
-            return None;
-        }
-        let key = Key::of(&object);
-        let held = state.objects.get(&key).cloned();
-        if held.as_deref().is_some_and(|held| revision(held) > revision(&object)) {
-            return None;
-        }
-        let object = Arc::new(object);
-        state.replace(key, held.clone(), Some(object.clone()), self.index);
-        Some((held, object))
+        let (held, now) = state.set(object, |held, new| held < new, self.index)?;
+        // Others must still hear of this change when the watch brings it.
+        state.told.entry(Key::of(&*now)).or_insert_with(|| held.clone());
+        Some((held, now))
+    }
+
+    /// Takes in what the watch brings. Returns what the watch brought before, or `None` when a newer state is held.
+    fn see(&self, object: K) -> Option<(Option<Arc<K>>, Arc<K>)> {
+        let mut state = self.state.write();
+        let (held, now) = state.set(object, |held, new| held <= new, self.index)?;
+        let told = state.told.remove(&Key::of(&*now));
+        Some((told.unwrap_or(held), now))
     }
 
     /// Takes in that an object is gone.
@@ -144,6 +151,7 @@ impl<K: Resource + Debug> Cache<K> {
         let held = state.objects.get(&key).cloned();
         // A successor of the same name may be there already.
         if held.as_deref().is_some_and(|held| held.meta().uid == object.meta().uid) {
+            state.told.remove(&key);
             state.replace(key, held, None, self.index);
         }
     }
@@ -156,11 +164,34 @@ impl<K: Resource + Debug> Cache<K> {
             let held = state.objects.get(&key).cloned();
             state.replace(key, held, None, self.index);
         }
+        // A list is told as a whole.
+        state.told.clear();
         state.listed = true;
     }
 }
 
-impl<K> State<K> {
+impl<K: Resource> State<K> {
+    /// Holds an object unless it is dead, or not `newer` than the one held.
+    fn set(
+        &mut self,
+        object: K,
+        newer: fn(u64, u64) -> bool,
+        index: fn(&K) -> Vec<String>,
+    ) -> Option<(Option<Arc<K>>, Arc<K>)> {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        if self.tombstones.iter().any(|dead| dead == uid) {
+            return None;
+        }
+        let key = Key::of(&object);
+        let held = self.objects.get(&key).cloned();
+        if held.as_deref().is_some_and(|held| !newer(revision(held), revision(&object))) {
+            return None;
+        }
+        let object = Arc::new(object);
+        self.replace(key, held.clone(), Some(object.clone()), index);
+        Some((held, object))
+    }
+
     fn replace(&mut self, key: Key, before: Option<Arc<K>>, now: Option<Arc<K>>, index: fn(&K) -> Vec<String>) {
         for term in before.as_deref().map(index).unwrap_or_default() {
             if let Some(keys) = self.indexed.get_mut(&term) {
@@ -223,7 +254,7 @@ fn take_in<K: Resource + Debug>(
         Event::InitApply(mut object) => {
             object.meta_mut().managed_fields = None;
             listed.insert(Key::of(&object));
-            cache.put(object);
+            cache.see(object);
         }
         Event::InitDone => {
             cache.retain(listed);
@@ -231,7 +262,7 @@ fn take_in<K: Resource + Debug>(
         }
         Event::Apply(mut object) => {
             object.meta_mut().managed_fields = None;
-            if let Some((before, now)) = cache.put(object) {
+            if let Some((before, now)) = cache.see(object) {
                 notify(Seen::Changed { before, now: &now });
             }
         }
@@ -276,6 +307,22 @@ mod tests {
         assert_eq!(cache.find("n1").len(), 1);
         assert!(cache.put(pod("a", "1", 6, "n2")).is_some());
         assert_eq!((cache.find("n1").len(), cache.find("n2").len()), (0, 1));
+    }
+
+    #[test]
+    fn the_watch_tells_of_a_change_that_an_own_write_brought_first() {
+        let cache = Cache::new(pod_index);
+        cache.see(pod("a", "1", 1, ""));
+        cache.put(pod("a", "1", 2, "n1"));
+        cache.put(pod("a", "1", 4, "n2"));
+        let node = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.spec.as_ref()?.node_name.clone());
+        assert!(cache.see(pod("a", "1", 2, "n1")).is_none(), "an older state than the one held");
+        let (before, _) = cache.see(pod("a", "1", 4, "n2")).unwrap();
+        assert_eq!(node(&before).as_deref(), Some(""), "nobody was told of the change");
+        let (before, _) = cache.see(pod("a", "1", 5, "n3")).unwrap();
+        assert_eq!(node(&before).as_deref(), Some("n2"));
+        assert!(cache.put(pod("a", "1", 5, "n3")).is_none(), "an answer that comes after the watch is no news");
+        assert!(cache.state.read().told.is_empty());
     }
 
     #[test]

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
-use crate::sink::{Encoder, Payloads};
 use crate::{
-    ConnectError, Encode, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop,
-    rest, simulator, sse, tdengine, websocket,
+    ConnectError, Encode, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop, rest,
+    simulator, sse, tdengine, websocket,
 };
+use crate::sink::{Encoder, Payloads};
 
 /// What a stream asks of a source.
 #[derive(Debug, Clone)]

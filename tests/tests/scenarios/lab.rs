@@ -182,11 +182,17 @@ async fn pods(site: &Arc<Site>, files: &[PathBuf]) -> anyhow::Result<()> {
     agent.launch(Some(&cloud.token()?))?;
     let api = cloud.api().await?;
     agent.ready(&api).await?;
-    let pods = eventually("the lab's four pods being ready", PATIENCE * 2, async || {
+    let pods = eventually("the lab's four pods being ready", PATIENCE, async || {
         agent.process()?.check()?;
         let pods = api.list("/api/v1/pods").await?;
         let ready = pods.iter().filter(|pod| condition(pod, "Ready")).count();
-        anyhow::ensure!(pods.len() == 4 && ready == 4, "{ready} ready of {pods:#?}");
+        let node = api.get("/api/v1/nodes/edge-node-1").await?;
+        let lease = api.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge-node-1").await?;
+        anyhow::ensure!(
+            pods.len() == 4 && ready == 4,
+            "{ready} of {} pods are ready on {node} with {lease}",
+            pods.len()
+        );
         Ok(Some(pods))
     })
     .await?;

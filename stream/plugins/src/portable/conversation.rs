@@ -55,27 +55,12 @@ impl Conversation {
                 // That connection is gone; a living plugin comes back with a request.
                 continue;
             }
-            let answer = self.answer(&request, limit).await?;
+            let answer = self.next(limit).await?;
             let body = answer.body.clone();
             self.waiting = Some(answer);
             // A handshake now means that the plugin had given up its request just before our reply came, and never saw it.
             if body != HANDSHAKE {
                 return Ok(body);
-            }
-        }
-    }
-
-    /// The next request of whoever was told `to`. What an earlier thread of the plugin still says is not an answer.
-    async fn answer(&mut self, to: &Request, limit: Duration) -> Result<Request> {
-        let until = tokio::time::Instant::now() + limit;
-        loop {
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            let request = self.next(left).await.map_err(|error| match error {
-                PluginError::Timeout { name, .. } => PluginError::Timeout { name, limit },
-                other => other,
-            })?;
-            if request.same_peer(to) {
-                return Ok(request);
             }
         }
     }

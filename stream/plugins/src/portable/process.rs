@@ -110,7 +110,8 @@ fn command(spec: &Spec, options: &Options) -> Command {
 async fn log(out: impl AsyncRead + Unpin, plugin: String, stream: &'static str, longest: usize) {
     let mut reader = BufReader::new(out);
     let mut line = Vec::new();
-    while let Ok(bytes) = reader.fill_buf().await {
+    loop {
+        let Ok(bytes) = reader.fill_buf().await else { break };
         if bytes.is_empty() {
             break;
         }

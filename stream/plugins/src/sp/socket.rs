@@ -17,10 +17,8 @@ use tokio_util::codec::Framed;
 use super::frame::HANDSHAKE;
 use super::{FrameCodec, Protocol, SpError};
 
-static REFUSED: Counter = Counter::new(
-    "edgeward_plugins_sockets_refused_total",
-    "connections of plugins over max_peers or with a bad handshake",
-);
+static REFUSED: Counter =
+    Counter::new("edgeward_plugins_sockets_refused_total", "connections of plugins over max_peers or with a bad handshake");
 
 /// Limits of a socket.
 #[derive(Debug, Clone)]
@@ -72,12 +70,6 @@ pub struct Incoming {
 pub struct Peer {
     id: u64,
     outbox: mpsc::Sender<Outgoing>,
-}
-
-impl PartialEq for Peer {
-    fn eq(&self, other: &Peer) -> bool {
-        self.id == other.id
-    }
 }
 
 #[derive(Debug)]
