@@ -11,7 +11,7 @@ DEMO_FLAGS = $(if $(ONCE),--once)
 
 help:
 	@echo 'make demo           run the factory: cloud, three edge nodes, devices, rules, a cut link (ONCE=1: end after it)'
-	@echo 'make test           run all tests'
+	@echo 'make test           run all tests (ONLY="-p edgeward-sql": those alone)'
 	@echo 'make bench          print speed and memory beside the peers (ONLY=broker: that measurement alone)'
 	@echo 'make lint           formatting, lints, dependency policy and directions'
 	@echo 'make dist           build the stripped release binary and print its size'
@@ -31,7 +31,7 @@ demo: setup build
 # The scenarios drive the real program, so it is built first.
 test: setup-tests
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked $(or $(ONLY),--workspace --no-fail-fast)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -78,7 +78,6 @@ pub struct Handle {
     pods: Option<pods::Handle>,
     local_api: Option<SocketAddr>,
     link: Link,
-    readiness: watch::Sender<Readiness>,
 }
 
 impl Agent {
@@ -106,7 +105,8 @@ impl Agent {
             Some(options) => {
                 let started = pods::Pods::start(options, node_api.clone(), tasks).await;
                 let pods = started.map_err(|error| part("pods", &error))?;
-                node.runtime_version = pods.runtime().await.map_err(|error| part("pods", &error))?.version;
+                node.runtime_version = pods.runtime_version().await.map_err(|error| part("pods", &error))?;
+                tasks.spawn_until_cancelled("readiness", follow_runtime(pods.trouble(), readiness.clone()));
                 Some(pods)
             }
             None => None,
@@ -125,7 +125,25 @@ impl Agent {
         };
         link.start(served, work, tasks);
         let node = node.name.as_str().into();
-        Ok(Handle { node, replica, outbox, broker, twin, node_api, pods, local_api, link, readiness })
+        Ok(Handle { node, replica, outbox, broker, twin, node_api, pods, local_api, link })
+    }
+}
+
+/// The Node is Ready as long as its containers can run.
+async fn follow_runtime(mut trouble: watch::Receiver<Option<String>>, readiness: watch::Sender<Readiness>) {
+    loop {
+        let now = match trouble.borrow_and_update().clone() {
+            Some(message) => Readiness { ready: false, reason: "RuntimeNotReady".to_owned(), message },
+            None => Readiness::default(),
+        };
+        readiness.send_if_modified(|current| {
+            let changed = *current != now;
+            *current = now;
+            changed
+        });
+        if trouble.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -187,15 +205,6 @@ impl Handle {
     /// Follows the link.
     pub fn link_state(&self) -> watch::Receiver<LinkState> {
         self.link.state()
-    }
-
-    /// Says whether the node can do its work; the Node's Ready condition follows.
-    pub fn set_readiness(&self, readiness: Readiness) {
-        self.readiness.send_if_modified(|current| {
-            let changed = *current != readiness;
-            *current = readiness;
-            changed
-        });
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cri::Cri;
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) memory_capacity: i64,
     pub(crate) ended: Ended,
     pub(crate) admitted: Admitted,
+    /// Why the runtime cannot run pods; `None`: it can.
+    pub(crate) trouble: watch::Sender<Option<String>>,
 }
 
 impl Context {
@@ -39,11 +41,39 @@ impl Context {
             memory_capacity: resources::memory_capacity(),
             ended: Ended::default(),
             admitted: Admitted::default(),
+            trouble: watch::Sender::new(None),
             host_ips,
             options,
             api,
             cri,
         }
+    }
+
+    /// Asks the runtime what keeps it from running pods. Tells whether it answered; while it does not, the reason that
+    /// is known already stays.
+    pub(crate) async fn look_for_trouble(&self) -> bool {
+        match self.cri.unmet_conditions().await {
+            Ok(unmet) => self.set_trouble((!unmet.is_empty()).then(|| unmet.join("; "))),
+            Err(error) => {
+                if self.trouble.borrow().is_none() {
+                    self.set_trouble(Some(error.to_string()));
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Keeps why the runtime cannot run pods; whoever follows it hears of changes only.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.send_if_modified(|current| {
+            let changed = *current != trouble;
+            if let Some(reason) = trouble.as_ref().filter(|_| changed) {
+                tracing::warn!(reason, "the container runtime is not ready for all pods");
+            }
+            *current = trouble;
+            changed
+        });
     }
 
     /// What a pod with these addresses may refer to.

@@ -33,7 +33,7 @@ pub use error::Error;
 pub use logs::{LogOptions, LogStream};
 pub use node_api::{Change, NodeApi, PodKey, Token, TokenRequest};
 pub use options::{ContainerdOptions, NetworkOptions, Options};
-pub use service::{Handle, Pods, Runtime};
+pub use service::{Handle, Pods};
 
 use sha2::{Digest, Sha256};
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use edgeward_service::{Backoff, Counter, Gauge, Tasks};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::containerd::Containerd;
 use crate::context::Context;
@@ -34,15 +35,6 @@ pub struct Handle {
     stop: mpsc::Sender<oneshot::Sender<Result<(), Error>>>,
 }
 
-/// The container runtime as it presents itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
-    /// `containerd://1.6.20`, as in `status.nodeInfo.containerRuntimeVersion`.
-    pub version: String,
-    /// Conditions that keep it from running pods; empty: ready.
-    pub unmet: Vec<String>,
-}
-
 impl Pods {
     /// Starts containerd if needed, imports image archives and begins to run the pods that `api` names, under `tasks`.
     /// Returns once containers can be run. Fails with one clear line when containerd is missing or does not answer.
@@ -56,10 +48,8 @@ impl Pods {
         let cri = Cri::new(&containerd.socket())?;
         containerd.ensure(&cri).await?;
         images::import_all(&options, &containerd, &cri).await?;
-        for reason in cri.unmet_conditions().await? {
-            tracing::warn!(reason, "the container runtime is not ready for all pods");
-        }
         let context = Arc::new(Context::new(options, api, cri));
+        context.look_for_trouble().await;
         let (stop, stops) = mpsc::channel(1);
         let watcher = watch_runtime(context.clone(), containerd.clone());
         tasks.spawn_until_cancelled("runtime-events", watcher);
@@ -85,10 +75,14 @@ impl Handle {
         logs::find(&self.context, namespace, pod, container, options).await
     }
 
-    /// What runs the containers, and why it cannot, for the node's status.
-    pub async fn runtime(&self) -> Result<Runtime, Error> {
-        let version = self.context.cri.version().await?;
-        Ok(Runtime { version, unmet: self.context.cri.unmet_conditions().await? })
+    /// The container runtime: `containerd://1.6.20`, as in `status.nodeInfo.containerRuntimeVersion`.
+    pub async fn runtime_version(&self) -> Result<String, Error> {
+        self.context.cri.version().await
+    }
+
+    /// Why the runtime cannot run pods; `None` while it can.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.context.trouble.subscribe()
     }
 
     /// Removes every pod of this node from the runtime, with networks, mounts, cgroups and packet filter rules. Nothing
@@ -265,28 +259,38 @@ async fn pods_in_runtime(context: &Context) -> Result<Vec<PodKey>, Error> {
 async fn watch_runtime(context: Arc<Context>, containerd: Containerd) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     loop {
-        match context.cri.subscribe().await {
-            Ok(mut events) => {
-                backoff.reset();
-                // What ended before the subscription is seen by looking.
-                context.ended.wake_all();
-                loop {
-                    match tokio::time::timeout(context.options.relist_interval, events.message()).await {
-                        Ok(Ok(Some(envelope))) => {
-                            cri::ended_container(&envelope).iter().for_each(|id| context.ended.note(id));
-                        }
-                        Ok(Ok(None) | Err(_)) => break,
-                        Err(_) => context.ended.wake_all(),
-                    }
-                }
-                RUNTIME_LOST.inc();
-                tracing::warn!("the connection to the container runtime was lost");
-            }
-            Err(error) => tracing::debug!(%error, "no event stream yet"),
+        if follow(&context).await {
+            backoff.reset();
+            RUNTIME_LOST.inc();
+            tracing::warn!("the connection to the container runtime was lost");
         }
         tokio::time::sleep(backoff.next_delay()).await;
         if let Err(error) = containerd.ensure(&context.cri).await {
             tracing::error!(%error, "the container runtime is not available");
+            context.set_trouble(Some(error.to_string()));
+        }
+    }
+}
+
+/// Wakes the pods whose containers end, until the connection breaks. Tells whether there was one.
+async fn follow(context: &Context) -> bool {
+    let mut events = pin!(context.cri.subscribe());
+    let mut connected = false;
+    loop {
+        // What ended before the subscription, or was missed, is seen by looking.
+        context.ended.wake_all();
+        connected |= context.look_for_trouble().await;
+        // A runtime that is not ready has no event for becoming so.
+        let trouble = context.trouble.borrow().is_some();
+        let patience = if trouble { Duration::from_secs(1) } else { context.options.relist_interval };
+        loop {
+            match tokio::time::timeout(patience, events.next()).await {
+                Ok(Some(Ok(envelope))) => {
+                    cri::ended_container(&envelope).iter().for_each(|id| context.ended.note(id));
+                }
+                Ok(Some(Err(_)) | None) => return connected,
+                Err(_) => break,
+            }
         }
     }
 }

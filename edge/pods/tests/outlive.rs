@@ -60,6 +60,33 @@ async fn a_restart_of_the_service_changes_nothing() {
     node.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_cannot_run_pods_is_told() {
+    if !can_run_containers() {
+        return;
+    }
+    let bin = tempfile::tempdir().unwrap();
+    let program = bin.path().join("containerd");
+    let installed = ["/usr/bin/containerd", "/usr/local/bin/containerd"].map(Path::new);
+    let installed = installed.into_iter().find(|path| path.exists()).unwrap();
+    std::os::unix::fs::symlink(installed, &program).unwrap();
+    let node = TestNode::start_with("t-trouble", 15, |options| options.containerd.program.clone_from(&program)).await;
+    let mut trouble = node.handle.trouble();
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, trouble.wait_for(Option::is_none)).await.unwrap().unwrap();
+
+    std::fs::remove_file(&program).unwrap();
+    let pid = std::fs::read_to_string(node.options.run_dir.join("containerd.pid")).unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    let told = tokio::time::timeout(limit, trouble.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+    assert!(told.as_deref().is_some_and(|reason| reason.contains("containerd")), "{told:?}");
+
+    std::os::unix::fs::symlink(installed, &program).unwrap();
+    let over = tokio::time::timeout(limit, trouble.wait_for(Option::is_none)).await.is_ok();
+    assert!(over, "still: {:?}", node.handle.trouble().borrow());
+    node.finish().await;
+}
+
 /// Kills the processes of a pod from outside.
 fn kill_containers(options: &Options, pod: &str) {
     let cgroup = format!("/sys/fs/cgroup/pids{}/kubepods/besteffort/poduid-{pod}", options.cgroup_root);

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use edgeward_service::clock;
 use serde_json::{Value, json};
 
+use super::pressure::{Pressure, kibibytes};
 use super::{KUBELET_VERSION, Options, Readiness};
 
 /// `status` of the Node, as of now.
-pub(super) async fn status(options: &Options, readiness: &Readiness) -> Value {
+pub(super) async fn status(options: &Options, readiness: &Readiness, pressure: Pressure) -> Value {
     let memory = memory_bytes();
     let storage = storage_bytes(&options.data_dir);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -24,7 +25,7 @@ pub(super) async fn status(options: &Options, readiness: &Readiness) -> Value {
         "capacity": size(memory, storage),
         // The kubelet keeps back a tenth of the file system as well.
         "allocatable": size(memory.saturating_sub(options.reserved_memory), storage / 10 * 9),
-        "conditions": conditions(readiness),
+        "conditions": conditions(readiness, pressure),
         "addresses": addresses(options).await,
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10350}},
         "nodeInfo": info(options),
@@ -53,7 +54,7 @@ pub(super) fn architecture() -> &'static str {
     }
 }
 
-fn conditions(readiness: &Readiness) -> Value {
+fn conditions(readiness: &Readiness, pressure: Pressure) -> Value {
     let now = clock::now_rfc3339();
     let condition = |kind: &str, status: bool, reason: &str, message: &str| {
         json!({
@@ -65,10 +66,14 @@ fn conditions(readiness: &Readiness) -> Value {
             "message": message,
         })
     };
+    let short = |kind: &str, is_short: bool, yes: &str, no: &str| {
+        let message = if is_short { "the machine runs short of it" } else { "there is enough of it" };
+        condition(kind, is_short, if is_short { yes } else { no }, message)
+    };
     json!([
-        condition("MemoryPressure", false, "KubeletHasSufficientMemory", "agent has sufficient memory available"),
-        condition("DiskPressure", false, "KubeletHasNoDiskPressure", "agent has no disk pressure"),
-        condition("PIDPressure", false, "KubeletHasSufficientPID", "agent has sufficient PID available"),
+        short("MemoryPressure", pressure.memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory"),
+        short("DiskPressure", pressure.disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure"),
+        short("PIDPressure", pressure.pids, "KubeletHasInsufficientPID", "KubeletHasSufficientPID"),
         condition("Ready", readiness.ready, &readiness.reason, &readiness.message),
     ])
 }
@@ -120,13 +125,7 @@ fn line(path: &str) -> String {
 
 fn memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    meminfo(&text).unwrap_or(0)
-}
-
-fn meminfo(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
+    kibibytes(&text, "MemTotal:").unwrap_or(0).saturating_mul(1024)
 }
 
 fn storage_bytes(path: &std::path::Path) -> u64 {
@@ -139,11 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_system_files() {
-        assert_eq!(meminfo("MemTotal:       24684092 kB\nMemFree: 1 kB\n"), Some(24_684_092 * 1024));
-        for text in ["", "MemTotal: many kB", "MemFree: 1 kB"] {
-            assert_eq!(meminfo(text), None, "{text}");
-        }
+    fn names_the_system() {
         assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"), "Debian GNU/Linux 12");
         assert_eq!(os_image(""), "Linux");
     }
@@ -152,9 +147,11 @@ mod tests {
     async fn tells_what_kubectl_prints() {
         let mut options = Options::new("edge-1", "127.0.0.1:10000", "/".into(), 110);
         options.runtime_version = "containerd://1.6.20".to_owned();
-        let status = status(&options, &Readiness::default()).await;
+        let status = status(&options, &Readiness::default(), Pressure::default()).await;
         assert_eq!(status["addresses"][0], json!({"type": "InternalIP", "address": "127.0.0.1"}));
         assert_eq!(status["addresses"][1], json!({"type": "Hostname", "address": "edge-1"}));
+        assert_eq!(status["conditions"][1]["status"], "False");
+        assert_eq!(status["conditions"][1]["reason"], "KubeletHasNoDiskPressure");
         assert_eq!(status["conditions"][3]["type"], "Ready");
         assert_eq!(status["conditions"][3]["status"], "True");
         assert_eq!(status["capacity"]["pods"], "110");

@@ -3,6 +3,7 @@
 //! A Node that was made beforehand (by kubectl) is adopted: missing labels are added, none is overwritten.
 
 mod machine;
+mod pressure;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use self::pressure::Pressure;
 use crate::Error;
 use crate::link::{Answer, End, Refusal, Session, SessionWork, encode};
 use crate::replica::Replica;
@@ -107,21 +109,23 @@ impl NodeKeeper {
         if self.replica.get(&key).await?.is_none() {
             self.replica.put_own(&key, self.object(), false).await?;
         }
-        self.report().await
+        self.report().await.map(drop)
     }
 
     /// Writes the status of this moment into the replica; the link sends it.
-    async fn report(&self) -> Result<(), Error> {
+    async fn report(&self) -> Result<Pressure, Error> {
         let key = NODE.key(None, &self.options.name);
         let readiness = self.readiness.borrow().clone();
-        let status = machine::status(&self.options, &readiness).await;
+        let pressure = Pressure::now(&self.options.data_dir);
+        let status = machine::status(&self.options, &readiness, pressure).await;
         let change = |node: &mut Object| {
             let mut status = status.clone();
             machine::keep_transition_times(node.get(&["status"]), &mut status);
             node.set(&["status"], status);
             true
         };
-        self.replica.report(&key, "", change).await
+        self.replica.report(&key, "", change).await?;
+        Ok(pressure)
     }
 
     /// The Node as this node would make it.
@@ -202,7 +206,7 @@ impl NodeKeeper {
         let mut renew = tokio::time::interval(self.options.lease_interval);
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut status = tokio::time::interval(self.options.status_interval);
-        let mut registered = false;
+        let (mut registered, mut told) = (false, None);
         loop {
             tokio::select! {
                 _ = renew.tick() => {
@@ -211,12 +215,15 @@ impl NodeKeeper {
                         status.reset_immediately();
                     }
                     if registered {
+                        if told.is_some_and(|told| told != Pressure::now(&self.options.data_dir)) {
+                            told = Some(self.report().await?);
+                        }
                         self.settle(lease.renew(&session, &self.replica).await)?;
                     }
                 }
-                _ = status.tick(), if registered => self.report().await?,
+                _ = status.tick(), if registered => told = Some(self.report().await?),
                 // The sender lives as long as the agent; without it the status is only sent at intervals.
-                Ok(()) = readiness.changed(), if registered => self.report().await?,
+                Ok(()) = readiness.changed(), if registered => told = Some(self.report().await?),
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::{Stream, TryStreamExt};
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Streaming};
+use tonic::Request;
 
 use crate::Error;
 
@@ -178,11 +179,13 @@ impl Cri {
         Ok(call!(self.images, pull_image, message, PULL)?.image_ref)
     }
 
-    /// Containers' ends from now on; read them with [`ended_container`]. The stream ends when containerd does.
-    pub(crate) async fn subscribe(&self) -> Result<Streaming<Envelope>, Error> {
+    /// Events of containers and sandboxes that ended, until the connection breaks. containerd answers a subscription only
+    /// with its first event, so that nothing tells when it has begun.
+    pub(crate) fn subscribe(&self) -> impl Stream<Item = Result<Envelope, Error>> + use<> {
         let filters = vec!["namespace==\"k8s.io\",topic==\"/tasks/delete\"".to_owned()];
-        let answer = self.events.clone().subscribe(Request::new(events_v1::SubscribeRequest { filters })).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| Error::Runtime {
+        let mut events = self.events.clone();
+        let answer = async move { events.subscribe(Request::new(events_v1::SubscribeRequest { filters })).await };
+        futures::stream::once(answer).map_ok(tonic::Response::into_inner).try_flatten().map_err(|status| Error::Runtime {
             call: "subscribe",
             code: status.code(),
             reason: status.message().to_owned(),
