@@ -17,6 +17,9 @@ test_needs=(
   "/usr/sbin/mosquitto mosquitto"
   "/usr/bin/mosquitto_pub mosquitto-clients"
   "/usr/bin/influxd influxdb"
+  "/usr/bin/redis-server redis-server"
+  "/usr/sbin/nats-server nats-server"
+  "/usr/lib/postgresql postgresql"
   "/usr/lib/python3/dist-packages/websockets python3-websockets"
 )
 

@@ -10,6 +10,9 @@ pub enum ConnectError {
     /// No sink of this type.
     #[error("sink {0} not found")]
     UnknownSink(String),
+    /// No lookup table of this type.
+    #[error("lookup source {0} not found")]
+    UnknownLookup(String),
     /// No format of this name.
     #[error("format {0} is not supported; use json, delimited, urlencoded or binary")]
     UnknownFormat(String),

@@ -1,7 +1,7 @@
 //! Connectors: where streams read from and where rules write to.
 //!
 //! One folder for each connector, with the same files in each: `mod.rs` (its factories), `config.rs` (its properties),
-//! `source.rs` and/or `sink.rs`, `tests.rs`. [`registry`] lists them by eKuiper's type names. Names, defaults and texts of
+//! `source.rs`, `sink.rs` and/or `lookup.rs`, `tests.rs`. [`registry`] lists them by eKuiper's type names. Names, defaults and texts of
 //! properties are eKuiper 2.4's; a property of eKuiper's that is not built yet is refused, never ignored.
 //!
 //! The room knows no catalogue and no REST. What a connector needs of its surroundings comes in [`Hosts`]: the node's
@@ -21,14 +21,17 @@ mod httppull;
 mod httppush;
 mod influx;
 mod log;
+mod lookup;
 mod memory;
 mod mqtt;
 mod nop;
 #[cfg(test)]
 mod peer;
 mod props;
+mod redis;
 pub mod registry;
 mod rest;
+mod rowkind;
 mod simulator;
 mod sink;
 mod sse;
@@ -40,6 +43,7 @@ mod tls;
 #[cfg(test)]
 mod validation_tests;
 mod websocket;
+mod wire;
 
 pub use self::http::HttpHost;
 pub use error::ConnectError;
@@ -48,6 +52,7 @@ pub use hosts::{
     BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Encode, Hosts, LocalBus,
     MAX_APPEND_BYTES, MAX_RECORD_BYTES, UserConnectors,
 };
+pub use lookup::{LookupQuery, LookupRequest, LookupSource};
 pub use memory::MemoryBus;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
-use crate::{
-    ConnectError, Encode, Hosts, Props, SinkOptions, cloud, file, httppull, httppush, influx, log, memory, mqtt, nop, rest,
-    simulator, sse, tdengine, websocket,
-};
+use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
+use crate::{
+    ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
+    influx, log, memory, mqtt, nop, redis, rest, simulator, sse, tdengine, websocket,
+};
 
 /// What a stream asks of a source.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ const SOURCES: &[(&str, MakeSource)] = &[
     ("httppush", httppush::source),
     ("memory", memory::source),
     ("mqtt", mqtt::source),
+    ("redisSub", redis::subscribe),
     ("simulator", simulator::source),
     ("sse", sse::source),
     ("websocket", websocket::source),
@@ -61,12 +63,17 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("memory", memory::sink),
     ("mqtt", mqtt::sink),
     ("nop", nop::sink),
+    ("redis", redis::sink),
+    ("redisPub", redis::publish),
     ("rest", rest::sink),
     ("sse", sse::sink),
     ("tdengine", tdengine::sink),
     ("tdengine3", tdengine::sink),
     ("websocket", websocket::sink),
 ];
+
+/// Lookup tables in alphabetical order.
+const LOOKUPS: &[(&str, MakeLookup)] = &[("redis", redis::lookup)];
 
 /// Names of the source types.
 pub fn source_kinds() -> impl Iterator<Item = &'static str> {
@@ -76,6 +83,21 @@ pub fn source_kinds() -> impl Iterator<Item = &'static str> {
 /// Names of the sink types.
 pub fn sink_kinds() -> impl Iterator<Item = &'static str> {
     SINKS.iter().map(|(name, _)| *name)
+}
+
+/// Names of the types of lookup tables.
+pub fn lookup_kinds() -> impl Iterator<Item = &'static str> {
+    LOOKUPS.iter().map(|(name, _)| *name)
+}
+
+/// Makes a lookup table. Nothing is opened before it is asked.
+///
+/// # Errors
+/// The type is unknown, or a property is wrong.
+pub fn lookup(kind: &str, request: &LookupRequest, hosts: &Hosts) -> Result<Box<dyn LookupSource>, ConnectError> {
+    let known = LOOKUPS.iter().find(|(name, _)| *name == kind);
+    let (_, make) = known.ok_or_else(|| ConnectError::UnknownLookup(kind.to_owned()))?;
+    make(request, hosts)
 }
 
 /// Makes a source. Nothing is opened before it runs.

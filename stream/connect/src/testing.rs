@@ -6,22 +6,23 @@ use std::time::Duration;
 use edgeward_engine::json::{Numbers, parse};
 use edgeward_engine::{
     Emission, Emitter, OutRow, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, SourceContext,
-    Stream, StreamDef,
+    Stream, StreamDef, Value,
 };
 use edgeward_functions::json::Printer;
 use edgeward_service::Tasks;
 use edgeward_sql::ast::Statement;
 use futures::future::BoxFuture;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::{ConnectError, Hosts, HttpHost, Props, SinkRequest, SourceRequest, decoder, registry};
+use crate::{
+    ConnectError, Hosts, HttpHost, LookupQuery, LookupSource, Props, SinkRequest, SourceRequest, decoder, registry,
+};
 
-pub(crate) fn props(value: &Value) -> Props {
+pub(crate) fn props(value: &serde_json::Value) -> Props {
     Props::new(value.as_object().unwrap().clone())
 }
 
-pub(crate) fn request(props_of: &Value) -> SinkRequest {
+pub(crate) fn request(props_of: &serde_json::Value) -> SinkRequest {
     SinkRequest { rule: "r".into(), props: props(props_of), tasks: Tasks::root("test") }
 }
 
@@ -62,7 +63,12 @@ impl Sink for Collect {
 }
 
 /// Starts a source of a stream with these columns and this format.
-pub(crate) fn start(kind: &str, create: &str, properties: &Value, hosts: &Hosts) -> Result<Running, ConnectError> {
+pub(crate) fn start(
+    kind: &str,
+    create: &str,
+    properties: &serde_json::Value,
+    hosts: &Hosts,
+) -> Result<Running, ConnectError> {
     let Ok(Statement::Create(create)) = edgeward_sql::parse(create) else { panic!("not a stream: {create}") };
     let (Ok(Statement::Select(select)), options) = (
         edgeward_sql::parse(&format!("SELECT * FROM {}", create.name)),
@@ -141,4 +147,28 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it never came true");
+}
+
+/// Tries until something is there.
+pub(crate) async fn until_some<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(found) = attempt().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it never came")
+}
+
+/// The rows of a lookup by columns `id`, as JSON text.
+pub(crate) async fn look(table: &dyn LookupSource, values: &[Value]) -> Result<String, String> {
+    let keys: Vec<Arc<str>> = values.iter().map(|_| "id".into()).collect();
+    look_by(table, &keys, values).await
+}
+
+/// The rows of a lookup, as JSON text.
+pub(crate) async fn look_by(table: &dyn LookupSource, keys: &[Arc<str>], values: &[Value]) -> Result<String, String> {
+    let rows = table.lookup(LookupQuery { columns: &[], keys, values }).await.map_err(|error| error.0)?;
+    let rows = rows.into_iter().map(Value::Map).collect();
+    Ok(Printer::default().text(&Value::array(rows)).unwrap())
 }

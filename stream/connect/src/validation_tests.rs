@@ -6,7 +6,10 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use crate::testing::{props, request};
-use crate::{BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, SourceRequest, registry};
+use crate::{
+    BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Hosts, LocalBus, LookupRequest, SourceRequest,
+    registry,
+};
 
 struct Nowhere;
 
@@ -74,6 +77,10 @@ async fn sources_check_their_properties() {
         ("httppush", "/a", json!({"method": "PUT"}), ""),
         ("httppush", "a", json!({}), "must start with /"),
         ("httppush", "/a", json!({"method": "GET"}), "method GET is not supported, must be POST or PUT"),
+        ("redisSub", "", json!({"address": "h:6379", "channels": ["a"], "db": 15}), ""),
+        ("redisSub", "", json!({}), "channels is required"),
+        ("redisSub", "", json!({"channels": ["a"], "db": 16}), "16 is not in 0..=15"),
+        ("redisSub", "", json!({"channels": ["a"], "addr": "ftp://h"}), "scheme ftp is unknown; use redis or tcp"),
         ("simulator", "", json!({"data": [{"a": 1}], "interval": "10ms", "loop": false}), ""),
         ("simulator", "", json!({}), "data is required"),
         ("simulator", "", json!({"data": [1]}), "not a list of objects"),
@@ -160,6 +167,16 @@ async fn sinks_check_their_properties() {
         ("mqtt", json!({"topic": "a", "retained": "yes"}), "'retained' expected type 'bool'"),
         ("mqtt", json!({"topic": "a", "properties": {"a": "b"}}), "properties is not supported"),
         ("mqtt", json!({"topic": "a", "dataTemplate": "{{json .}}"}), "dataTemplate is not supported"),
+        ("redis", json!({"key": "a", "addr": "h", "expiration": -1}), ""),
+        ("redis", json!({"field": "a", "dataType": "list", "rowkindField": "k", "expiration": "1h"}), ""),
+        ("redis", json!({}), "key or field is required"),
+        ("redis", json!({"key": "a", "keyType": "x"}), "use single or multiple"),
+        ("redis", json!({"key": "a", "dataType": "hash"}), "use string or list"),
+        ("redis", json!({"key": "a", "db": 16}), "16 is not in 0..=15"),
+        ("redis", json!({"key": "a", "addr": "h:x"}), "no address"),
+        ("redis", json!({"key": "a", "expiration": 0.5}), "'expiration' expected type 'int'"),
+        ("redisPub", json!({"channel": "a", "address": "[::1]:6379"}), ""),
+        ("redisPub", json!({}), "channel is required"),
         ("log", json!({}), ""),
         ("log", json!({"sendSingle": 1}), "'sendSingle' expected type 'bool'"),
         ("log", json!({"format": "xml"}), "format xml cannot be written"),
@@ -186,9 +203,28 @@ async fn sinks_check_their_properties() {
 }
 
 #[test]
+fn lookups_check_their_properties() {
+    let cases = [
+        ("mqtt", "", json!({}), "lookup source mqtt not found"),
+        ("redis", "0", json!({"addr": "h", "datatype": "string"}), ""),
+        ("redis", "x", json!({}), "no database"),
+        ("redis", "16", json!({}), "16 is not in 0..=15"),
+        ("redis", "0", json!({"datatype": "set"}), "use string or list"),
+    ];
+    for (kind, datasource, properties, text) in cases {
+        let request = LookupRequest { datasource: datasource.into(), key: None, props: props(&properties) };
+        expect(&format!("{kind} {properties}"), registry::lookup(kind, &request, &on_a_node()).map(drop), text);
+    }
+}
+
+#[test]
 fn every_connector_is_covered_here() {
     let text = include_str!("validation_tests.rs");
-    for kind in registry::source_kinds().chain(registry::sink_kinds()).filter(|kind| *kind != "logToMemory") {
+    for kind in registry::source_kinds()
+        .chain(registry::sink_kinds())
+        .chain(registry::lookup_kinds())
+        .filter(|kind| *kind != "logToMemory")
+    {
         assert!(text.contains(&format!("(\"{kind}\", ")), "{kind} has no case");
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn S
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
+    request.props.refuse(&["rowkindField", "keyField"])?;
     let topic = request.props.text("topic")?.ok_or(ConnectError::Missing("topic"))?;
     check_topic(topic.as_bytes()).map_err(|error| ConnectError::Invalid { key: "topic", reason: error.to_string() })?;
     if !options.sends_rows_unchanged() {

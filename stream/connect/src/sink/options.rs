@@ -36,7 +36,7 @@ pub enum SinkFormat {
 }
 
 /// Properties of eKuiper's pipeline that are not built.
-const UNBUILT: [&str; 18] = [
+const UNBUILT: [&str; 16] = [
     "dataTemplate",
     "schemaId",
     "batchSize",
@@ -52,8 +52,6 @@ const UNBUILT: [&str; 18] = [
     "resendDestination",
     "resourceId",
     "connectionSelector",
-    "rowkindField",
-    "keyField",
     "properties",
 ];
 

@@ -1,0 +1,96 @@
+//! What the lookup tables of all connectors share.
+
+use std::sync::Arc;
+
+use edgeward_engine::{Connection, Map, SourceError, Value};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{ConnectError, Hosts, Props};
+
+/// A connector that answers rows by key. One serves all rules that read its table; nothing is opened before the first query,
+/// and reconnecting is its own business. Whoever holds it caches (`lookup.cache`, `cacheTtl`, `cacheMissingKey`).
+pub trait LookupSource: Send + Sync + 'static {
+    /// The rows of a query. No rows is no error.
+    fn lookup<'a>(&'a self, query: LookupQuery<'a>) -> BoxFuture<'a, Result<Vec<Arc<Map>>, SourceError>>;
+
+    /// State of the connection, for the status of rules; none for sources without one.
+    fn connection(&self) -> Option<Connection> {
+        None
+    }
+}
+
+/// Asks for the rows whose column `keys[i]` equals `values[i]`, for every `i`; there is at least one, and no value is nil.
+#[derive(Debug, Clone, Copy)]
+pub struct LookupQuery<'a> {
+    /// The table's declared columns: rows need no others. Empty: all there are.
+    pub columns: &'a [Arc<str>],
+    /// Columns that are compared.
+    pub keys: &'a [Arc<str>],
+    /// What they must equal.
+    pub values: &'a [Value],
+}
+
+/// What a table asks of a lookup connector.
+#[derive(Debug, Clone)]
+pub struct LookupRequest {
+    /// The table's DATASOURCE.
+    pub datasource: String,
+    /// The table's KEY, if it has one.
+    pub key: Option<String>,
+    /// Properties: configuration section overlaid with EXTRA.
+    pub props: Props,
+}
+
+/// How a connector makes its table. Nothing is opened before the first question.
+pub(crate) type MakeLookup = fn(&LookupRequest, &Hosts) -> Result<Box<dyn LookupSource>, ConnectError>;
+
+/// Questions asked of one table at a time; others wait.
+const AT_A_TIME: usize = 4;
+
+/// Connections of a table: as many as there are questions at a time, up to [`AT_A_TIME`].
+pub(crate) struct Pool<C> {
+    make: Box<dyn Fn() -> C + Send + Sync>,
+    idle: Mutex<Vec<C>>,
+    permits: Semaphore,
+    state: Mutex<Connection>,
+}
+
+/// A connection taken from its pool. It is closed unless it is put back, so that a question that was given up leaves no
+/// answer to the next one.
+pub(crate) struct Taken<'a, C> {
+    pub(crate) client: C,
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl<C> Pool<C> {
+    /// A pool without connections; `make` makes one that connects when it is first used.
+    pub(crate) fn new(make: impl Fn() -> C + Send + Sync + 'static) -> Pool<C> {
+        Pool {
+            make: Box::new(make),
+            idle: Mutex::default(),
+            permits: Semaphore::new(AT_A_TIME),
+            state: Mutex::new(Connection::Connecting),
+        }
+    }
+
+    /// A connection nobody uses.
+    pub(crate) async fn take(&self) -> Taken<'_, C> {
+        // The semaphore is never closed.
+        let permit = self.permits.acquire().await.ok();
+        let idle = self.idle.lock().pop();
+        Taken { client: idle.unwrap_or_else(|| (self.make)()), _permit: permit }
+    }
+
+    /// Gives a connection back with its state.
+    pub(crate) fn put(&self, taken: Taken<'_, C>, state: Connection) {
+        *self.state.lock() = state;
+        self.idle.lock().push(taken.client);
+    }
+
+    /// State of the connection used last.
+    pub(crate) fn state(&self) -> Connection {
+        self.state.lock().clone()
+    }
+}
