@@ -54,6 +54,18 @@ impl Catalog {
         Ok(Catalog { sources: RwLock::new(sources), store, hosts, confs })
     }
 
+    /// The same definitions, some replaced, for a rule on trial; nothing of it is kept.
+    pub(crate) fn stand_in(&self, replaced: impl Fn(&CreateStream) -> Option<CreateStream>) -> Catalog {
+        let mut sources = self.sources.read().clone();
+        for create in sources.values_mut() {
+            if let Some(other) = replaced(create) {
+                *create = other;
+            }
+        }
+        let (store, hosts, confs) = (self.store.clone(), self.hosts.clone(), self.confs.clone());
+        Catalog { sources: RwLock::new(sources), store, hosts, confs }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.sources.read().len()

@@ -18,6 +18,8 @@ use crate::run::World;
 use crate::shared::SharedStreams;
 use crate::store::Store;
 use crate::transfer::{AsyncImports, Imported};
+use crate::trial::Trials;
+use crate::uploads::Uploads;
 use crate::{Hosts, Options, columns, rest, status};
 
 /// The rules service.
@@ -50,7 +52,15 @@ impl Rules {
         });
         let stop = options.allow_stop.then(|| parent.clone());
         let mut handle =
-            Handle { registry, address: None, stop, last_import: Arc::default(), imports: AsyncImports::default() };
+            Handle {
+                registry,
+                address: None,
+                stop,
+                last_import: Arc::default(),
+                imports: AsyncImports::default(),
+                trials: Trials::default(),
+                uploads: Arc::new(Uploads::new(folder)),
+            };
         // Listening comes first: a taken port is told before any rule runs.
         let listener = match options.rest {
             Some(address) => Some(rest::listen(address).await?),
@@ -77,6 +87,8 @@ pub struct Handle {
     pub(crate) stop: Option<Tasks>,
     pub(crate) last_import: Arc<Mutex<Imported>>,
     pub(crate) imports: AsyncImports,
+    pub(crate) trials: Trials,
+    pub(crate) uploads: Arc<Uploads>,
 }
 
 impl std::fmt::Debug for Handle {

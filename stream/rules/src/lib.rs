@@ -22,6 +22,8 @@ mod shared;
 mod status;
 mod store;
 mod transfer;
+mod trial;
+mod uploads;
 
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};

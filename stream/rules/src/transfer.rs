@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
 use crate::store::Kind;
+use crate::uploads::Upload;
 use crate::{Handle, catalog};
 
 /// The maps of an export that this version never fills.
-const EMPTY: [&str; 6] = ["nativePlugins", "portablePlugins", "Service", "Schema", "uploads", "scripts"];
+const EMPTY: [&str; 4] = ["nativePlugins", "portablePlugins", "Service", "Schema"];
 const CONFIGS: [(&str, Scope); 3] =
     [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
 /// Largest file that is imported, in bytes.
@@ -39,7 +40,7 @@ impl Imported {
     /// The errors under every key of an export.
     pub(crate) fn response(&self) -> Value {
         let mut all = Map::new();
-        for key in ["streams", "tables", "rules"].into_iter().chain(EMPTY).chain(CONFIGS.map(|(key, _)| key)) {
+        for key in ["streams", "tables", "rules", "uploads", "scripts"].into_iter().chain(EMPTY).chain(CONFIGS.map(|(key, _)| key)) {
             all.insert(key.into(), self.errors.get(key).cloned().unwrap_or_else(|| json!({})));
         }
         all.into()
@@ -70,7 +71,7 @@ impl Handle {
         Ok(json!({"streams": of(StreamKind::Stream), "tables": of(StreamKind::Table), "rules": rules}))
     }
 
-    /// A whole export: the ruleset, configuration keys, and empty maps for the rest.
+    /// A whole export: the ruleset, configuration keys, files and scripts, and empty maps for the rest.
     pub(crate) fn export(&self, only: Option<&[String]>) -> Result<Value> {
         let mut all = self.ruleset(only)?;
         for (key, scope) in CONFIGS {
@@ -79,7 +80,44 @@ impl Handle {
         for key in EMPTY {
             all[key] = json!({});
         }
+        let upload = |(name, content): (String, String)| {
+            let kept = json!({"name": name, "content": content}).to_string();
+            (name, kept.into())
+        };
+        all["uploads"] = self.uploads.texts().into_iter().map(upload).collect::<Map<_, _>>().into();
+        all["scripts"] = self.scripts().into();
         Ok(all)
+    }
+
+    /// JavaScript functions by id, as they were created.
+    fn scripts(&self) -> Map<String, Value> {
+        let Some(plugins) = &self.registry.world.plugins else { return Map::new() };
+        let ids = plugins.list_scripts();
+        let ids = ids.as_array().into_iter().flatten().filter_map(Value::as_str);
+        ids.filter_map(|id| Some((id.to_owned(), plugins.describe_script(id).ok()?.to_string().into()))).collect()
+    }
+
+    /// Uploads and scripts come first: what follows may need them.
+    async fn import_files(&self, all: &Map<String, Value>, done: &mut Imported) {
+        for (name, text) in section(all, "uploads") {
+            let upload: serde_json::Result<Upload> = serde_json::from_str(&text);
+            let upload = upload.map_err(|error| RulesError::refused(Code::General, error.to_string()));
+            let result = match upload {
+                Ok(upload) => self.uploads.work(move |uploads| uploads.take(upload)).await,
+                Err(error) => Err(error),
+            };
+            done.note("uploads", &name, result);
+        }
+        for (id, text) in section(all, "scripts") {
+            let result = match &self.registry.world.plugins {
+                None => Err(RulesError::refused(Code::General, "plugins are switched off in this program")),
+                Some(plugins) if plugins.describe_script(&id).is_ok() => {
+                    plugins.update_script(&id, &text).await.map_err(RulesError::from)
+                }
+                Some(plugins) => plugins.create_script(&text).await.map_err(RulesError::from),
+            };
+            done.note("scripts", &id, result);
+        }
     }
 
     /// Imports an export or a ruleset. What is there already is left as it is unless `replace` is set.
@@ -93,6 +131,7 @@ impl Handle {
                 done.note(key, &name, Err::<(), _>(RulesError::refused(Code::General, error)));
             }
         }
+        self.import_files(&all, &mut done).await;
         for (key, scope) in CONFIGS {
             for (plugin, keys) in section(&all, key) {
                 let result = self.import_keys(scope, &plugin, &keys).await;

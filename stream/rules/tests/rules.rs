@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use edgeward_connect::HttpHost;
 use edgeward_plugins::{Manager, ManagerOptions};
 use edgeward_rules::{Handle, Hosts, Options, Rules, RulesError};
 use edgeward_service::Tasks;
@@ -19,7 +20,8 @@ async fn start(folder: &Path) -> (Handle, Tasks) {
     let rest = Some("127.0.0.1:0".parse().unwrap());
     let plugins = Manager::open(ManagerOptions::new(&folder.join("plugins")), &tasks).await.unwrap();
     let options = Options { rest, max_body_bytes: 10_000, plugins: Some(plugins), ..Options::new(folder) };
-    (Rules::start(options, Hosts::default(), &tasks).await.unwrap(), tasks)
+    let http = std::sync::Arc::new(HttpHost::new(([127, 0, 0, 1], 0).into()));
+    (Rules::start(options, Hosts { http, ..Hosts::default() }, &tasks).await.unwrap(), tasks)
 }
 
 async fn stop(tasks: Tasks) {
@@ -231,4 +233,33 @@ async fn a_file_that_cannot_be_used_is_refused() {
     let options = Options { rest: Some(taken.local_addr().unwrap()), ..Options::new(folder.path().join("port")) };
     let result = Rules::start(options, Hosts::default(), &Tasks::root("test")).await;
     assert!(matches!(result.err(), Some(RulesError::Listen { .. })));
+}
+
+#[tokio::test]
+async fn a_trial_sends_its_rows_to_whoever_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    handle.execute("CREATE STREAM s (a BIGINT) WITH (DATASOURCE=\"t\", TYPE=\"memory\")").await.unwrap();
+    let address = handle.rest_address().unwrap();
+    let body = json!({"id": "t", "sql": "SELECT a, 1 / a AS b FROM s", "sinkProps": {"sendSingle": true},
+        "mockSource": {"s": {"data": [{"a": 1}, {"a": 0}], "interval": "1ms", "loop": true}}});
+    let (status, _, answer) = call(address, "POST", "/ruletest", &body.to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+    let port = serde_json::from_str::<Value>(&answer).unwrap()["port"].as_u64().unwrap();
+    let mut listener = TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).await.unwrap();
+    listener.write_all(b"GET /test/t HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let (status, ..) = call(address, "POST", "/ruletest/t/start", "").await;
+    assert_eq!(status, 200);
+    let mut seen = String::new();
+    while !(seen.contains(r#"data: {"a":1,"b":1}"#) && seen.contains(r#"data: {"error":"#)) {
+        let mut part = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(30), listener.read(&mut part)).await.unwrap().unwrap();
+        assert!(read > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    assert!(seen.contains("text/event-stream"), "{seen}");
+    let (status, ..) = call(address, "DELETE", "/ruletest/t", "").await;
+    assert_eq!(status, 200);
+    while listener.read(&mut [0; 4096]).await.unwrap() > 0 {}
+    stop(tasks).await;
 }

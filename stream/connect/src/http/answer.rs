@@ -8,7 +8,7 @@ use bytes::Bytes;
 use edgeward_engine::{Ack, Emitter, Message};
 use edgeward_service::{Counter, Tasks};
 use futures::channel::mpsc;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
@@ -72,11 +72,13 @@ async fn answer(
         return push(request, listeners).await;
     }
     if request.method() == Method::GET {
+        // One path may serve both kinds of clients: results of trial runs do.
+        let wants_events = !request.headers().contains_key(SEC_WEBSOCKET_KEY);
+        if wants_events && let Some((_, outgoing)) = find(Role::Events) {
+            return events(outgoing, tasks);
+        }
         if let Some((listeners, outgoing)) = find(Role::Socket) {
             return upgrade(request, listeners, outgoing, tasks, place);
-        }
-        if let Some((_, outgoing)) = find(Role::Events) {
-            return events(outgoing, tasks);
         }
     }
     match shared.knows(&path) {
@@ -132,6 +134,8 @@ fn events(mut outgoing: broadcast::Receiver<Bytes>, tasks: &Tasks) -> Reply {
     let mut reply = Response::new(StreamBody::new(receiver).boxed_unsync());
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Results of trial runs are read by the manager's pages, which come from elsewhere.
+    reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     reply
 }
 

@@ -3,12 +3,15 @@
 mod auth;
 mod batch;
 mod data;
+mod files;
 mod metadata;
+mod multipart;
 mod plugins;
 mod reply;
 mod rules;
 mod streams;
 mod system;
+mod trial;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +61,8 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(data::routes())
         .merge(metadata::routes())
         .merge(plugins::routes())
+        .merge(trial::routes())
+        .merge(files::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
         .with_state(handle);

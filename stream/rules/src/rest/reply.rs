@@ -17,6 +17,12 @@ pub(super) struct Failure {
     error: RulesError,
 }
 
+impl Failure {
+    pub(super) fn new(prefix: &'static str, error: RulesError) -> Failure {
+        Failure { prefix, error }
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Failure { prefix, error } = self;
