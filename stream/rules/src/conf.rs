@@ -116,6 +116,17 @@ impl Confs {
         plugins.into_iter().map(|(plugin, keys)| (plugin, keys.to_string().into())).collect()
     }
 
+    /// All keys: scope, type and key.
+    pub(crate) fn names(&self) -> Vec<(String, String, String)> {
+        let kept = self.kept.read();
+        let names: std::collections::BTreeSet<&String> = self.base.keys().chain(kept.keys()).collect();
+        let split = |name: &&String| {
+            let mut parts = name.splitn(3, '.').map(str::to_owned);
+            Some((parts.next()?, parts.next()?, parts.next()?))
+        };
+        names.iter().filter_map(split).collect()
+    }
+
     /// Names of the connections: type, id and properties.
     pub(crate) fn connections(&self) -> Vec<(String, String, Map<String, Value>)> {
         let kept = self.kept.read();

@@ -12,6 +12,7 @@ mod conf;
 mod definition;
 mod error;
 mod handle;
+mod metadata;
 mod options;
 mod registry;
 mod rest;

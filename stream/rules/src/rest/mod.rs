@@ -4,6 +4,7 @@ mod auth;
 mod batch;
 mod data;
 mod files;
+mod forms;
 mod metadata;
 mod multipart;
 mod plugins;
@@ -63,6 +64,7 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(plugins::routes())
         .merge(trial::routes())
         .merge(files::routes())
+        .merge(forms::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
         .with_state(handle);
