@@ -1,16 +1,13 @@
 //! `edgeward rule test`: cases of streams and rules on a virtual clock, without any network.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::collections::HashSet;
-use std::io::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use edgeward_engine::trial::{Case, Report, Verdict, documents};
-use edgeward_sql::ast::CreateStream;
+use edgeward_cases::{Outcome, Report, Session, files};
 
 /// Look after rules.
 #[derive(Clone, Debug, Subcommand)]
@@ -21,7 +18,7 @@ pub(crate) enum RuleCommand {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TestOptions {
-    /// Files of cases, YAML or JSON: a list of cases, or a case in each document
+    /// Files of cases, YAML or JSON: a list of cases, or a case in each document; or folders of such files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Print one JSON object a case instead of a report
@@ -29,75 +26,51 @@ pub(crate) struct TestOptions {
     pub json: bool,
 }
 
-/// Some case is not ok.
-const FAILED: u8 = 1;
-/// The only case was refused, and nobody expected that.
-const REFUSED: u8 = 2;
-/// Some file or case is not understood.
-const INVALID: u8 = 3;
+/// Stack of the thread that runs the cases: the deepest statement that is accepted must fit in a debug build too.
+const STACK_BYTES: usize = 256 << 20;
 
 /// Runs all cases of all files in their order.
 pub(crate) fn run(command: RuleCommand) -> anyhow::Result<ExitCode> {
     let RuleCommand::Test(options) = command;
-    let mut tally = Tally { json: options.json, ..Tally::default() };
-    for file in &options.files {
-        let path = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
-        match text.and_then(|text| documents(&text)) {
-            Err(error) => tally.file_refused(&path, &error),
-            Ok(cases) => {
-                for (index, document) in cases.into_iter().enumerate() {
-                    let report = tally.run(&format!("{path}#{}", index + 1), document);
-                    tally.add(&report).context("the report cannot be written")?;
-                }
-            }
-        }
-    }
-    tally.finish();
-    Ok(tally.exit_code())
+    let thread = std::thread::Builder::new().name("cases".into()).stack_size(STACK_BYTES);
+    let running = thread.spawn(move || run_all(&options)).context("no thread for the cases")?;
+    running.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the run itself panicked")))
 }
 
-#[derive(Default)]
-struct Tally {
+fn run_all(options: &TestOptions) -> anyhow::Result<ExitCode> {
+    let mut session = Session::default();
+    let mut teller = Teller { json: options.json, progress: !options.json && std::io::stderr().is_terminal(), told: 0 };
+    for path in &options.files {
+        for file in files(path).with_context(|| format!("{} cannot be read", path.display()))? {
+            session.run_file(&file, &mut |report| teller.tell(report)).context("the report cannot be written")?;
+        }
+    }
+    teller.finish(&session)?;
+    Ok(ExitCode::from(match session.outcome() {
+        Outcome::Ok => 0,
+        Outcome::Failed => 1,
+        Outcome::Refused => 2,
+        Outcome::Invalid => 3,
+    }))
+}
+
+struct Teller {
     json: bool,
-    names: HashSet<String>,
-    cases: usize,
-    ok: usize,
-    refused: usize,
-    invalid: usize,
+    progress: bool,
+    told: usize,
 }
 
-impl Tally {
-    fn run(&mut self, default_name: &str, document: serde_json::Value) -> Report {
-        let given = document.get("name").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty());
-        let name = given.unwrap_or(default_name).to_owned();
-        if !self.names.insert(name.clone()) {
-            return Report::invalid(&name, "another case of this run has the same name".into());
-        }
-        let mut case = match Case::read(document) {
-            Ok(case) => case,
-            Err(error) => return Report::invalid(&name, error),
-        };
-        case.name.clone_from(&name);
-        // A defect that one case meets must not hide what the others show.
-        catch_unwind(AssertUnwindSafe(|| case.run(&decoder))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-            Report::panicked(&name, text.unwrap_or("unknown").into())
-        })
-    }
-
-    fn add(&mut self, report: &Report) -> std::io::Result<()> {
-        self.cases += 1;
-        self.ok += usize::from(report.ok);
-        match report.verdict {
-            Verdict::Refused(..) if !report.ok => self.refused += 1,
-            Verdict::Invalid(_) => self.invalid += 1,
-            _ => {}
-        }
+impl Teller {
+    /// Each report is out before the next case begins.
+    fn tell(&mut self, report: &Report) -> std::io::Result<()> {
+        self.told += 1;
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", report.json_line())?;
             return out.flush();
+        }
+        if self.progress {
+            eprint!("\r{} cases\r", self.told);
         }
         writeln!(out, "{} {}", if report.ok { "ok    " } else { "FAILED" }, report.name)?;
         for line in report.explanation().lines() {
@@ -106,41 +79,10 @@ impl Tally {
         Ok(())
     }
 
-    fn file_refused(&mut self, path: &str, error: &str) {
-        // Standard output belongs to the cases.
-        tracing::debug!(path, error, "a file of cases cannot be read");
-        self.invalid += 1;
-        let report = Report::invalid(path, format!("the file cannot be read: {error}"));
-        if self.json {
-            println!("{}", report.json_line());
-        } else {
-            println!("FAILED {path}\n       {}", report.explanation());
-        }
-    }
-
-    fn finish(&self) {
+    fn finish(&self, session: &Session) -> std::io::Result<()> {
         if !self.json {
-            println!("{} of {} cases ok", self.ok, self.cases);
+            writeln!(std::io::stdout(), "{} of {} cases ok", session.ok(), session.cases())?;
         }
+        Ok(())
     }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            _ if self.invalid > 0 => INVALID,
-            _ if self.cases == 1 && self.refused == 1 => REFUSED,
-            _ if self.ok < self.cases => FAILED,
-            _ => 0,
-        })
-    }
-}
-
-/// The decoder of a stream's FORMAT; what SCHEMAID names is not resolved.
-fn decoder(create: &CreateStream) -> Result<Option<Box<dyn edgeward_engine::Decode>>, String> {
-    let options = &create.options;
-    edgeward_connect::decoder(
-        options.format.as_deref().unwrap_or_default(),
-        &create.fields,
-        options.delimiter.as_deref(),
-    )
-    .map_err(|error| error.to_string())
 }

@@ -11,7 +11,9 @@ use crate::cli::StreamOptions;
 /// Runs the stream engine alone: no bus and no cloud around it.
 pub(crate) async fn serve(options: StreamOptions, tasks: Tasks) -> anyhow::Result<Handle> {
     if options.etc.as_ref().is_some_and(|etc| etc.join("kuiper.yaml").exists()) {
-        tracing::warn!("etc/kuiper.yaml is not read by this version; its settings have no effect, authentication included");
+        tracing::warn!(
+            "etc/kuiper.yaml is not read by this version; its settings have no effect, authentication included"
+        );
     }
     let rules = Options {
         rest: Some(options.rest_listen),

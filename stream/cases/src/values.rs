@@ -3,11 +3,10 @@
 use base64::Engine as _;
 use edgeward_functions::format::FloatText;
 use edgeward_functions::json::{Printer, write_string};
-use edgeward_functions::{Map, Value, time};
-use jiff::tz::TimeZone;
+use edgeward_functions::{Map, Value};
 
-/// Objects with one of these keys are values JSON has no form for. `$integer` is one that does not fit 64 bits.
-const SPECIAL: [&str; 4] = ["$float", "$bytes", "$time", "$integer"];
+/// Objects with one of these keys are values JSON has no form for. `$number` is one that 64 bits cannot hold.
+const SPECIAL: [&str; 4] = ["$float", "$bytes", "$time", "$number"];
 
 /// A value of a case that means nothing.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
@@ -45,8 +44,8 @@ pub fn from_json(json: &serde_json::Value) -> Result<Value, CaseValueError> {
 
 fn special(key: &str, inner: &serde_json::Value) -> Result<Value, CaseValueError> {
     let wrong = || CaseValueError(format!("{key}: {inner} is not understood"));
-    if key == "$integer" {
-        return Err(CaseValueError(format!("integer {inner} does not fit 64 bits")));
+    if key == "$number" {
+        return Err(CaseValueError(format!("number {inner} does not fit 64 bits")));
     }
     Ok(match (key, inner.as_str()) {
         ("$float", Some("NaN")) => Value::Float(f64::NAN),
@@ -56,7 +55,7 @@ fn special(key: &str, inner: &serde_json::Value) -> Result<Value, CaseValueError
         ("$bytes", Some(text)) => {
             Value::bytes(base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| wrong())?)
         }
-        ("$time", Some(text)) => Value::Time(time::guess(text, &TimeZone::UTC).ok_or_else(wrong)?),
+        ("$time", Some(text)) => Value::Time(text.parse().map_err(|_| wrong())?),
         ("$time", None) => Value::time_ms(inner.as_i64().ok_or_else(wrong)?),
         _ => return Err(wrong()),
     })
@@ -66,7 +65,7 @@ fn special(key: &str, inner: &serde_json::Value) -> Result<Value, CaseValueError
 ///
 /// # Errors
 /// NaN and the infinities, without `types`.
-pub(super) fn write(value: &Value, printer: &Printer, types: bool) -> Result<String, String> {
+pub(crate) fn write(value: &Value, printer: &Printer, types: bool) -> Result<String, String> {
     if !types {
         return printer.text(value).map_err(|error| error.to_string());
     }

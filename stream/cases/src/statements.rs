@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use edgeward_sql::ast::{CreateStream, Statement, StreamKind, TableKind};
 
-use super::case::Step;
+use crate::Step;
 
 /// What one statement answers: lines, or the text of its refusal.
-pub(super) type Answer = Result<Vec<String>, String>;
+pub(crate) type Answer = Result<Vec<String>, String>;
 
 /// The streams and tables of a case.
 #[derive(Debug, Default)]
-pub(super) struct Definitions {
+pub(crate) struct Definitions {
     by_name: BTreeMap<String, CreateStream>,
 }
 
 impl Definitions {
     /// Executes a statement.
-    pub(super) fn execute(&mut self, step: &Step) -> Answer {
+    pub(crate) fn execute(&mut self, step: &Step) -> Answer {
         match edgeward_sql::parse(&step.sql).map_err(|error| error.to_string())? {
             Statement::Create(create) if step.replace => self.replace(*create),
             Statement::Create(create) => self.create(*create),
@@ -84,7 +84,7 @@ impl Definitions {
 ///
 /// # Errors
 /// Its text.
-pub(super) fn check(create: &CreateStream) -> Result<(), String> {
+pub(crate) fn check(create: &CreateStream) -> Result<(), String> {
     let options = &create.options;
     if create.kind == StreamKind::Stream && options.kind.is_some() {
         return Err("KIND is only for tables".into());

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
+use crate::from_json;
+
 /// A case. Unknown keys make it invalid.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,9 +147,7 @@ impl Case {
         if case.statements.is_some() && !case.streams.is_empty() {
             return Err("statements stand instead of streams".into());
         }
-        if case.expect.is_some() && case.expect_error.is_some() {
-            return Err("expect and expect_error exclude each other".into());
-        }
+        case.values().try_for_each(|value| from_json(value).map(drop).map_err(|error| error.to_string()))?;
         let mut at = 0;
         for input in &case.input {
             let next = input.at.unwrap_or(at);
@@ -160,8 +160,15 @@ impl Case {
         Ok(case)
     }
 
+    /// Everything that is written as a value.
+    fn values(&self) -> impl Iterator<Item = &Json> {
+        let of_inputs = self.input.iter().flat_map(|input| input.row.iter().chain(&input.meta));
+        let of_expect = self.expect.iter().flatten().flat_map(|message| message.get("rows").or(Some(message)));
+        self.tables.values().chain(of_inputs).chain(of_expect)
+    }
+
     /// Whether floats are told from integers and bytes and times from text.
-    pub(super) fn types(&self) -> bool {
+    pub(crate) fn types(&self) -> bool {
         self.show.contains(&Show::Types)
     }
 }

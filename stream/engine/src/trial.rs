@@ -1,19 +1,5 @@
 //! Rules on a virtual clock: no tasks, no network, the same core.
 
-mod case;
-mod file;
-mod report;
-mod run;
-mod sink;
-mod statements;
-mod values;
-
-pub use case::{Action, Case, Input, Rule, Show, Step};
-pub use file::documents;
-pub use report::{Report, Stage, Verdict};
-pub use run::Decoders;
-pub use values::{CaseValueError, from_json};
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
+use edgeward_engine::{Emission, OutRow};
 use edgeward_functions::json::{Numbers, parse};
 use edgeward_functions::{Map, Value};
 use edgeward_template::Template;
 use serde_json::{Map as Object, Value as Json};
 
-use crate::{Emission, OutRow};
-
 /// What a sink got in one message.
 #[derive(Debug, Clone)]
-pub(super) enum Said {
+pub(crate) enum Said {
     Rows(Vec<Value>),
     Text(String),
 }
 
 /// Common sink properties.
 #[derive(Debug, Default)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     single: bool,
     omit_if_empty: bool,
     data_field: Option<String>,
@@ -32,7 +31,7 @@ impl Shape {
     ///
     /// # Errors
     /// A property of another type, or one that a case cannot run.
-    pub(super) fn read(props: &Object<String, Json>) -> Result<Shape, String> {
+    pub(crate) fn read(props: &Object<String, Json>) -> Result<Shape, String> {
         let flag = |key: &str| match props.get(key) {
             None | Some(Json::Null) => Ok(false),
             Some(value) => value.as_bool().ok_or_else(|| format!("sink property {key} must be a boolean")),
@@ -53,24 +52,12 @@ impl Shape {
             data_field: text("dataField"),
             fields: list("fields")?,
             exclude: list("excludeFields")?,
-            template: None,
+            template: text("dataTemplate").map(|template| parse_template(&template)).transpose()?,
         })
     }
 
-    /// Adds the `dataTemplate` of the properties.
-    ///
-    /// # Errors
-    /// The template's own.
-    pub(super) fn with_template(mut self, props: &Object<String, Json>) -> Result<Shape, String> {
-        if let Some(text) = props.get("dataTemplate").and_then(Json::as_str).filter(|text| !text.is_empty()) {
-            let template = Template::parse("sink", text).map_err(|error| format!("Template Invalid: {error}"))?;
-            self.template = Some(template);
-        }
-        Ok(self)
-    }
-
     /// The messages that an emission becomes, or why one cannot be made.
-    pub(super) fn messages(&self, emission: &Emission) -> Vec<Result<Said, String>> {
+    pub(crate) fn messages(&mut self, emission: &Emission) -> Vec<Result<Said, String>> {
         let rows: Vec<Value> = emission.rows.iter().map(OutRow::to_map).map(Value::Map).collect();
         if emission.is_error {
             return vec![Ok(Said::Rows(rows))];
@@ -128,6 +115,10 @@ impl Shape {
         let column = |field: &String| (Arc::from(field.as_str()), map.get(field.as_str()).cloned().unwrap_or_default());
         self.fields.iter().map(column).collect()
     }
+}
+
+fn parse_template(text: &str) -> Result<Template, String> {
+    Template::parse("sink", text).map_err(|error| format!("Template Invalid: {error}"))
 }
 
 /// A message is a list of rows; a single value is a list of one.

@@ -2,8 +2,8 @@
 
 use edgeward_functions::json::write_string;
 
-use super::run::Printed;
-use super::statements::Answer;
+use crate::compare::Printed;
+use crate::statements::Answer;
 
 /// Where a case was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub enum Verdict {
 }
 
 /// The outcome of one case.
+#[derive(Debug)]
 pub struct Report {
     /// The case.
     pub name: String,
@@ -39,15 +40,15 @@ pub struct Report {
     pub verdict: Verdict,
     /// What differs, for people.
     pub mismatch: Option<String>,
-    pub(super) messages: Option<Vec<Printed>>,
-    pub(super) errors: Vec<(i64, String)>,
-    pub(super) results: Option<Vec<Answer>>,
+    pub(crate) messages: Option<Vec<Printed>>,
+    pub(crate) errors: Vec<(i64, String)>,
+    pub(crate) results: Option<Vec<Answer>>,
     /// Names and JSON texts.
-    pub(super) shown: Vec<(&'static str, String)>,
+    pub(crate) shown: Vec<(&'static str, String)>,
 }
 
 impl Report {
-    pub(super) fn new(name: &str) -> Report {
+    pub(crate) fn new(name: &str) -> Report {
         Report {
             name: name.into(),
             ok: false,

@@ -1,0 +1,53 @@
+//! JavaScript functions that a case brings along.
+
+use std::sync::Arc;
+
+use edgeward_functions::UserFunctions;
+use serde_json::{Map as Object, Value as Json};
+
+use crate::run::{Result, Stop};
+
+/// The functions of `scripts`, each its source, or `{script, isAgg}` for one over the values of a group.
+#[cfg(feature = "javascript")]
+pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Arc<dyn UserFunctions>>> {
+    use edgeward_plugins::javascript::{JsFunction, Limits, Script};
+
+    #[derive(Debug)]
+    struct Scripts(Vec<Script>);
+
+    impl UserFunctions for Scripts {
+        fn find(&self, name: &str) -> Option<Arc<dyn edgeward_functions::UserFunction>> {
+            let script = self.0.iter().find(|script| *script.name == *name)?;
+            Some(Arc::new(JsFunction::new(script.clone(), Limits::default())))
+        }
+    }
+
+    if scripts.is_empty() {
+        return Ok(None);
+    }
+    let mut read = Vec::with_capacity(scripts.len());
+    for (name, json) in scripts {
+        let (source, aggregate) = match json {
+            Json::String(source) => (Some(source.as_str()), false),
+            other => (
+                other.get("script").and_then(Json::as_str),
+                other.get("isAgg").and_then(Json::as_bool).unwrap_or(false),
+            ),
+        };
+        let Some(source) = source else { return Err(Stop::Invalid(format!("the script {name} is no text"))) };
+        let script = Script { name: name.as_str().into(), source: source.into(), aggregate };
+        JsFunction::check(&script, &Limits::default())
+            .map_err(|error| Stop::Refused(crate::Stage::Ddl, format!("script {name}: {error}")))?;
+        read.push(script);
+    }
+    Ok(Some(Arc::new(Scripts(read))))
+}
+
+/// None: this program is built without JavaScript.
+#[cfg(not(feature = "javascript"))]
+pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Arc<dyn UserFunctions>>> {
+    match scripts.keys().next() {
+        None => Ok(None),
+        Some(name) => Err(Stop::Invalid(format!("script {name} cannot run: this program is built without JavaScript"))),
+    }
+}
