@@ -20,6 +20,9 @@ test_needs=(
   "/usr/bin/redis-server redis-server"
   "/usr/sbin/nats-server nats-server"
   "/usr/lib/postgresql postgresql"
+  "/usr/sbin/mariadbd mariadb-server-core"
+  "/usr/bin/my_print_defaults mariadb-client-core"
+  "/usr/bin/openssl openssl"
   "/usr/lib/python3/dist-packages/websockets python3-websockets"
 )
 

@@ -34,6 +34,7 @@ mod rest;
 mod rowkind;
 mod simulator;
 mod sink;
+mod sql;
 mod sse;
 mod tdengine;
 mod template;

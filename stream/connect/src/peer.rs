@@ -48,7 +48,7 @@ impl Peer {
 }
 
 #[allow(clippy::print_stderr)] // whoever runs the tests should see it
-fn left_out(what: &str) {
+pub(crate) fn left_out(what: &str) {
     eprintln!("LEFT OUT: {what} is not installed (tools/setup.sh test installs it); this test checks nothing");
 }
 

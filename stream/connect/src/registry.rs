@@ -8,7 +8,7 @@ use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
-    influx, log, memory, mqtt, nop, redis, rest, simulator, sse, tdengine, websocket,
+    influx, log, memory, mqtt, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
 };
 
 /// What a stream asks of a source.
@@ -48,6 +48,7 @@ const SOURCES: &[(&str, MakeSource)] = &[
     ("mqtt", mqtt::source),
     ("redisSub", redis::subscribe),
     ("simulator", simulator::source),
+    ("sql", sql::source),
     ("sse", sse::source),
     ("websocket", websocket::source),
 ];
@@ -66,6 +67,7 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("redis", redis::sink),
     ("redisPub", redis::publish),
     ("rest", rest::sink),
+    ("sql", sql::sink),
     ("sse", sse::sink),
     ("tdengine", tdengine::sink),
     ("tdengine3", tdengine::sink),
@@ -73,7 +75,7 @@ const SINKS: &[(&str, MakeSink)] = &[
 ];
 
 /// Lookup tables in alphabetical order.
-const LOOKUPS: &[(&str, MakeLookup)] = &[("redis", redis::lookup)];
+const LOOKUPS: &[(&str, MakeLookup)] = &[("redis", redis::lookup), ("sql", sql::lookup)];
 
 /// Names of the source types.
 pub fn source_kinds() -> impl Iterator<Item = &'static str> {

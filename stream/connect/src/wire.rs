@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use edgeward_engine::SinkError;
 use edgeward_service::Counter;
 use futures::FutureExt;
 use rustls::ClientConfig;
@@ -25,6 +26,32 @@ static TOO_LARGE: Counter = Counter::new(
     "edgeward_connect_replies_too_large_total",
     "Connections to databases and message servers ended because an answer was too large",
 );
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The connection or the server is in no state to answer: the same may be asked again.
+    Passing(String),
+    /// The server refuses, and always will.
+    Refused(String),
+}
+
+impl Failure {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Failure::Passing(text) | Failure::Refused(text) => text,
+        }
+    }
+}
+
+impl From<Failure> for SinkError {
+    fn from(failure: Failure) -> SinkError {
+        match failure {
+            Failure::Passing(text) => SinkError::Recoverable(text),
+            Failure::Refused(text) => SinkError::Rejected(text),
+        }
+    }
+}
 
 /// What a connection runs on.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -66,9 +93,13 @@ impl Target {
         if host.is_empty() || rest.contains('@') || !whole {
             return Err(bad(format!("{text:?} is no address; use host:port")));
         }
-        let secure = TLS.iter().any(|key| props.get(key).is_some());
-        let tls = if secure { Some(tls::client_config(props, false)?) } else { None };
+        let tls = if Target::wants_tls(props) { Some(tls::client_config(props, false)?) } else { None };
         Ok(Target { host, port: authority.port_u16().unwrap_or(port), tls })
+    }
+
+    /// Whether a TLS property is set.
+    pub(crate) fn wants_tls(props: &Props) -> bool {
+        TLS.iter().any(|key| props.get(key).is_some())
     }
 
     /// Connects.
@@ -150,13 +181,14 @@ impl Conn {
         }
     }
 
-    /// Like [`Conn::read`], for an answer that must come soon.
+    /// Like [`Conn::read`], for an answer that must come within some time.
     pub(crate) async fn answer<T>(
         &mut self,
+        within: Duration,
         parse: impl FnMut(&mut BytesMut) -> Result<Option<T>, String>,
     ) -> Result<T, String> {
-        let late = |_| format!("no answer within {PATIENCE:?}");
-        tokio::time::timeout(PATIENCE, self.read(parse)).await.map_err(late)?
+        let late = |_| format!("no answer within {within:?}");
+        tokio::time::timeout(within, self.read(parse)).await.map_err(late)?
     }
 
     /// Whether a connection that nobody used for a while still stands: a server that says anything unasked is saying

@@ -8,7 +8,7 @@ use edgeward_engine::{Connection, Map, SourceError};
 use futures::future::BoxFuture;
 
 use super::config::DataType;
-use super::resp::{Failure, Reply, command};
+use super::resp::{Reply, command};
 use super::sink::Link;
 use crate::lookup::Pool;
 use crate::rowkind::plain;
@@ -33,7 +33,7 @@ impl RedisLookup {
         let replies = link.client.calls(&out, 1).await;
         let state = link.client.state.clone();
         self.links.put(link, state);
-        match replies.map_err(Failure::text)?.into_iter().next() {
+        match replies.map_err(|failure| failure.text().to_owned())?.into_iter().next() {
             Some(Reply::Bulk(text)) => Ok(vec![row(&text)?]),
             Some(Reply::Array(items)) => items.iter().map(item).collect(),
             _ => Ok(Vec::new()),

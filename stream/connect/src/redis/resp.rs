@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::config::Server;
-use crate::wire::Conn;
+use crate::wire::{Conn, Failure, PATIENCE};
 
 /// Arrays within arrays that are still read.
 const MAX_DEPTH: u32 = 4;
@@ -22,23 +22,6 @@ pub(super) enum Reply {
     Array(Vec<Reply>),
     /// Nothing there: the nil bulk and the nil array.
     Nil,
-}
-
-/// Why a command has no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The connection or the server is in no state to answer: the command may be sent again.
-    Passing(String),
-    /// The server refuses the command.
-    Refused(String),
-}
-
-impl Failure {
-    pub(super) fn text(self) -> String {
-        match self {
-            Failure::Passing(text) | Failure::Refused(text) => text,
-        }
-    }
 }
 
 /// Takes one whole answer off the front; none when it is not complete.
@@ -187,7 +170,7 @@ impl Client {
         self.0.write(commands).await.map_err(Failure::Passing)?;
         let (mut replies, mut refused) = (Vec::with_capacity(count), None);
         for _ in 0..count {
-            match self.0.answer(parse).await.map_err(Failure::Passing)? {
+            match self.0.answer(PATIENCE, parse).await.map_err(Failure::Passing)? {
                 Reply::Error(text) => refused = refused.or(Some(refusal(text))),
                 reply => replies.push(reply),
             }

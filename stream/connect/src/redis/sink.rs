@@ -5,11 +5,12 @@ use edgeward_engine::{Connection, Emission, Map, Sink, SinkError};
 use futures::future::BoxFuture;
 
 use super::config::{Config, DataType, Keys, Server};
-use super::resp::{Client, Failure, command};
+use super::resp::{Client, Reply, command};
 use crate::SinkOptions;
 use crate::rowkind::{RowKind, column, plain};
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
+use crate::wire::Failure;
 
 /// A connection that is made with the first commands and again after a failure.
 pub(super) struct Link {
@@ -23,7 +24,7 @@ impl Link {
         Link { server, client: None, state: Connection::Connecting }
     }
 
-    pub(super) async fn calls(&mut self, commands: &[u8], count: usize) -> Result<Vec<super::resp::Reply>, Failure> {
+    pub(super) async fn calls(&mut self, commands: &[u8], count: usize) -> Result<Vec<Reply>, Failure> {
         let done = self.try_calls(commands, count).await;
         self.state = match &done {
             Err(Failure::Passing(reason)) => Connection::Disconnected(reason.clone()),
@@ -32,7 +33,7 @@ impl Link {
         done
     }
 
-    async fn try_calls(&mut self, commands: &[u8], count: usize) -> Result<Vec<super::resp::Reply>, Failure> {
+    async fn try_calls(&mut self, commands: &[u8], count: usize) -> Result<Vec<Reply>, Failure> {
         let mut client = match self.client.take().map(|mut client| (client.is_quiet(), client)) {
             Some((true, client)) => client,
             _ => Client::connect(&self.server).await.map_err(Failure::Passing)?,
@@ -48,10 +49,7 @@ impl Link {
         if count == 0 {
             return Ok(());
         }
-        self.calls(commands, count).await.map(drop).map_err(|failure| match failure {
-            Failure::Passing(text) => SinkError::Recoverable(text),
-            Failure::Refused(text) => SinkError::Rejected(text),
-        })
+        self.calls(commands, count).await.map(drop).map_err(SinkError::from)
     }
 }
 
