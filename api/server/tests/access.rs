@@ -113,7 +113,8 @@ async fn over_tls(port: u16, tls: rustls::ClientConfig, request: &str) -> String
     let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
     let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), socket).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    // A server that has seen enough may close before it was told everything; what it answered still counts.
+    let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()

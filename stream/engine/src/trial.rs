@@ -35,6 +35,9 @@ struct Running {
     _attachments: Vec<Attachment>,
 }
 
+/// Gives the decoder of a stream by its name; none is JSON's.
+pub type DecoderOf<'a> = dyn FnMut(&str) -> Result<Option<Box<dyn Decode>>, EngineError> + 'a;
+
 impl Trial {
     /// Starts a rule at `start` (ms since 1970) over streams of its plan's definitions.
     ///
@@ -48,12 +51,7 @@ impl Trial {
     ///
     /// # Errors
     /// The statement does not compile, or a decoder's own.
-    pub fn start_with(
-        id: &str,
-        plan: Plan,
-        start: i64,
-        decoder: &mut dyn FnMut(&str) -> Result<Option<Box<dyn Decode>>, EngineError>,
-    ) -> Result<Trial, EngineError> {
+    pub fn start_with(id: &str, plan: Plan, start: i64, decoder: &mut DecoderOf<'_>) -> Result<Trial, EngineError> {
         let streams: Result<Vec<Arc<Stream>>, EngineError> =
             plan.inputs().map(|definition| Ok(Stream::new(definition.clone(), decoder(&definition.name)?))).collect();
         let streams = streams?;

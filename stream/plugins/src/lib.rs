@@ -10,9 +10,9 @@
 //! what it sends is not trusted: frames, queues, waiting times and restarts are bounded.
 
 mod error;
-mod manager;
 #[cfg(feature = "javascript")]
 pub mod javascript;
+mod manager;
 pub mod portable;
 pub mod sp;
 #[cfg(feature = "wasm")]

@@ -1,6 +1,6 @@
 //! Installing and removing through the manager, as REST does, and its functions in rules.
 
-#![allow(clippy::expect_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod common;
 
@@ -18,6 +18,8 @@ use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc;
+
+use common::own;
 
 struct Collect(mpsc::Sender<String>);
 
@@ -82,9 +84,13 @@ async fn scripts() {
     let (_rule, mut results) = rule("SELECT area(n) AS a FROM demo WHERE area(n) > 3", &manager, &tasks).unwrap();
     assert_eq!(next(&mut results).await, r#"[{"a":4}]"#);
     assert_eq!(next(&mut results).await, r#"[{"a":9}]"#);
-    let (_rule, mut results) = rule("SELECT spread(n) AS s FROM demo GROUP BY COUNTWINDOW(3)", &manager, &tasks).unwrap();
+    let (_rule, mut results) =
+        rule("SELECT spread(n) AS s FROM demo GROUP BY COUNTWINDOW(3)", &manager, &tasks).unwrap();
     assert_eq!(next(&mut results).await, r#"[{"s":2}]"#);
-    assert_eq!(rule("SELECT nothere(n) FROM demo", &manager, &tasks).map(drop).unwrap_err(), "function nothere not found");
+    assert_eq!(
+        rule("SELECT nothere(n) FROM demo", &manager, &tasks).map(drop).unwrap_err(),
+        "function nothere not found"
+    );
 
     // A function that never ends holds up neither the others nor questions about its own rule.
     manager.create_script(&body("spin", "function spin() { for (;;) {} }", false)).await.unwrap();
@@ -105,19 +111,14 @@ async fn scripts() {
     assert!(manager.describe_script("area").is_err() && manager.find("area").is_none());
 }
 
-/// The demo plugin under another name with its own symbols, since its sockets are in `/tmp`.
+/// The demo plugin packed as `name`, and the body that installs it.
 fn package(folder: &Path, name: &str) -> String {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo");
     let path = folder.join(format!("{name}.zip"));
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
-    for file in ["demo.json", "demo.py"] {
-        let text = std::fs::read_to_string(from.join(file)).unwrap();
-        zip.start_file(file.replace("demo.json", &format!("{name}.json")), zip::write::SimpleFileOptions::default()).unwrap();
-        let text = text.replace("\"demo\"", &format!("\"{name}\""));
-        let text = ["twice", "total", "die", "sleepy", "counter", "writer"]
-            .iter()
-            .fold(text, |text, symbol| text.replace(&format!("\"{symbol}\""), &format!("\"{symbol}_m\"")));
-        zip.write_all(text.as_bytes()).unwrap();
+    let (demo, files) = common::demo();
+    for (file, text) in files {
+        zip.start_file(file.replace(&demo, name), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.replace(&demo, name).as_bytes()).unwrap();
     }
     zip.finish().unwrap();
     json!({"name": name, "file": format!("file://{}", path.display())}).to_string()
@@ -131,28 +132,32 @@ async fn portables() {
     let mut options = ManagerOptions::new(&folder.path().join("plugins"));
     options.portable.python = python;
     let manager = Manager::open(options.clone(), &tasks).await.unwrap();
-    let body = package(folder.path(), "managed");
-    assert_eq!(manager.create_portable(&body).await.unwrap(), "portable plugin managed is created");
+    let (name, twice, total) = (own("managed"), own("twice"), own("total"));
+    let body = package(folder.path(), &name);
+    assert_eq!(manager.create_portable(&body).await.unwrap(), format!("portable plugin {name} is created"));
     assert!(manager.create_portable(&body).await.unwrap_err().to_string().contains("already exists"));
-    let other = manager.create_portable(&package(folder.path(), "other")).await.unwrap_err().to_string();
-    assert_eq!(other, "counter_m belongs to plugin managed already; rename it or delete that plugin");
-    assert_eq!(manager.list_portables()[0]["functions"], json!(["twice_m", "total_m", "die_m", "sleepy_m"]));
-    assert_eq!(manager.portable_status("managed").unwrap()["status"], "running");
-    assert_eq!(manager.describe_udf("twice_m").unwrap(), json!({"name": "twice_m", "plugin": "managed"}));
+    let other = manager.create_portable(&package(folder.path(), &own("other"))).await.unwrap_err().to_string();
+    let counter = own("counter");
+    assert_eq!(other, format!("{counter} belongs to plugin {name} already; rename it or delete that plugin"));
+    assert_eq!(manager.list_portables()[0]["functions"][0], json!(twice));
+    assert_eq!(manager.portable_status(&name).unwrap()["status"], "running");
+    assert_eq!(manager.describe_udf(&twice).unwrap(), json!({"name": twice, "plugin": name}));
 
-    let (_rule, mut results) = rule("SELECT twice_m(n) AS t FROM demo WHERE n > 2", &manager, &tasks).unwrap();
+    let (_rule, mut results) =
+        rule(&format!("SELECT {twice}(n) AS t FROM demo WHERE n > 2"), &manager, &tasks).unwrap();
     assert_eq!(next(&mut results).await, r#"[{"t":{"rule":"r1","value":6}}]"#);
-    let (_rule, mut results) = rule("SELECT total_m(n) AS t FROM demo GROUP BY COUNTWINDOW(3)", &manager, &tasks).unwrap();
+    let (_rule, mut results) =
+        rule(&format!("SELECT {total}(n) AS t FROM demo GROUP BY COUNTWINDOW(3)"), &manager, &tasks).unwrap();
     assert_eq!(next(&mut results).await, r#"[{"t":6}]"#);
 
-    // After a restart it is known that `total_m` aggregates, though no process was started for that.
+    // After a restart it is known which function aggregates, though no process was started for that.
     assert!(tasks.shutdown(Duration::from_secs(10)).await);
     let tasks = Tasks::root("again");
     let manager = Manager::open(options, &tasks).await.unwrap();
-    assert_eq!(manager.portable_status("managed").unwrap()["status"], "stop");
-    assert!(manager.find("total_m").unwrap().is_aggregate() && !manager.find("twice_m").unwrap().is_aggregate());
-    assert_eq!(manager.update_portable("managed", &body).await.unwrap(), "portable plugin managed is updated");
-    assert_eq!(manager.delete_portable("managed").await.unwrap(), "portable plugin managed is deleted");
+    assert_eq!(manager.portable_status(&name).unwrap()["status"], "stop");
+    assert!(manager.find(&total).unwrap().is_aggregate() && !manager.find(&twice).unwrap().is_aggregate());
+    assert_eq!(manager.update_portable(&name, &body).await.unwrap(), format!("portable plugin {name} is updated"));
+    assert_eq!(manager.delete_portable(&name).await.unwrap(), format!("portable plugin {name} is deleted"));
     assert_eq!(manager.list_portables(), json!([]));
     assert_eq!(std::fs::read_dir(folder.path().join("plugins/portable")).unwrap().count(), 0);
     assert!(tasks.shutdown(Duration::from_secs(5)).await);

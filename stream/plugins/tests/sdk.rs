@@ -1,8 +1,8 @@
 //! A plugin written with the SDK from PyPI, unchanged: functions, source, sink, and what happens when its process dies.
 //!
-//! The SDK knows only sockets in /tmp named after the plugin, so all of it is one test in one process.
+//! All of it is one test over one process, as a user's plugin lives.
 
-#![allow(clippy::expect_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod common;
 
@@ -17,6 +17,8 @@ use edgeward_functions::{Context, Value};
 use edgeward_plugins::portable::{Meta, Options, Plugin, PortableFunction, PortableSink, PortableSource, read_spec};
 use edgeward_service::Tasks;
 use serde_json::{Map, json};
+
+use common::own;
 
 fn meta(rule: &str) -> Meta {
     Meta { rule_id: format!("{rule}{}", std::process::id()), op_id: "op".into(), instance_id: 0 }
@@ -48,17 +50,17 @@ async fn call(function: &PortableFunction, args: &str) -> String {
 async fn a_plugin_of_the_python_sdk() {
     let Some(python) = common::python("portable plugins with the Python SDK") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let demo = folder.path().join("demo");
+    let (name, files) = common::demo();
+    let demo = folder.path().join(&name);
     std::fs::create_dir(&demo).unwrap();
-    for name in ["demo.json", "demo.py"] {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo").join(name);
-        std::fs::copy(from, demo.join(name)).unwrap();
+    for (file, text) in files {
+        std::fs::write(demo.join(file), text).unwrap();
     }
     let restart = (Duration::from_millis(10), Duration::from_millis(100));
-    let recv_timeout = Duration::from_millis(1500);
+    let recv_timeout = Duration::from_secs(6);
     let options = Options { python, restart, recv_timeout, ..Options::new(folder.path()) };
     let tasks = Tasks::root("test");
-    let plugin = Plugin::open(read_spec(&demo, "demo").unwrap(), Arc::new(options), &tasks);
+    let plugin = Plugin::open(read_spec(&demo, &name).unwrap(), Arc::new(options), &tasks);
     assert_eq!(plugin.status().status, "stop");
 
     functions(&plugin).await;
@@ -74,18 +76,17 @@ async fn a_plugin_of_the_python_sdk() {
 }
 
 async fn functions(plugin: &Plugin) {
-    let twice = PortableFunction::open(plugin, "twice");
+    let twice = PortableFunction::open(plugin, &own("twice"));
     assert_eq!(call(&twice, "[21]").await, r#"{"rule":"r1","value":42}"#);
     assert_eq!(call(&twice, r#"["ab"]"#).await, r#"{"rule":"r1","value":"abab"}"#);
     let error = call(&twice, "[null]").await;
-    assert!(error.starts_with("call func twice error: ") && error.contains("nothing to double"), "{error}");
-    let total = PortableFunction::open(plugin, "total");
+    assert!(error.starts_with("call func twice_") && error.contains("nothing to double"), "{error}");
+    let total = PortableFunction::open(plugin, &own("total"));
     assert_eq!(call(&total, "[[1, 2, 3.5]]").await, "6.5");
-    let sleepy = PortableFunction::open(plugin, "sleepy");
-    let error = call(&sleepy, "[3]").await;
-    assert!(error.contains("did not answer within 1.5s"), "{error}");
+    let sleepy = PortableFunction::open(plugin, &own("sleepy"));
+    let error = call(&sleepy, "[7]").await;
+    assert!(error.contains("did not answer within 6s"), "{error}");
     // The late answer of the call before must not be taken for this one's.
-    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(call(&sleepy, "[0.25]").await, "0.25");
     // Idle for longer than the SDK waits before it repeats its handshake.
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -102,13 +103,15 @@ async fn functions(plugin: &Plugin) {
 
 async fn source(plugin: &Plugin) {
     use edgeward_engine::{Plan, RuleOptions, RuleTask, SinkInput, SourceContext, Stream, StreamDef};
-    struct Collect(tokio::sync::mpsc::UnboundedSender<String>);
+    struct Collect(tokio::sync::mpsc::Sender<String>);
     impl Sink for Collect {
         fn send<'a>(&'a mut self, emission: &'a Emission) -> futures::future::BoxFuture<'a, Result<(), SinkError>> {
             let mut text = Vec::new();
             emission.write_json(&Printer::new(Context::default().zone), &mut text).unwrap();
-            self.0.send(String::from_utf8(text).unwrap()).unwrap();
-            Box::pin(async { Ok(()) })
+            Box::pin(async {
+                self.0.send(String::from_utf8(text).unwrap()).await.unwrap();
+                Ok(())
+            })
         }
     }
     let tasks = Tasks::root("source");
@@ -122,12 +125,13 @@ async fn source(plugin: &Plugin) {
     let options = RuleOptions { send_error: true, ..RuleOptions::default() };
     let plan = Plan::new(&select, &options, &|_| Some(definition.clone())).unwrap();
     let stream = Stream::new(definition.clone(), None);
-    let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut results) = tokio::sync::mpsc::channel(16);
     let sink =
         SinkInput { kind: "collect".into(), sink: Box::new(Collect(sender)), buffer_length: 16, omit_if_empty: false };
     let _rule = RuleTask::start("r1", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
     let place = meta("src");
-    let source = PortableSource::new(plugin, "counter", place.clone(), "a/b", object(json!({"count": 3}))).unwrap();
+    let source =
+        PortableSource::new(plugin, &own("counter"), place.clone(), "a/b", object(json!({"count": 3}))).unwrap();
     let context = SourceContext { emitter: edgeward_engine::Emitter::new(stream), tasks: tasks.clone() };
     let running = edgeward_engine::Source::run(Box::new(source), context);
     tasks.spawn("source", async move { running.await.unwrap() });
@@ -152,12 +156,15 @@ async fn sink(plugin: &Plugin, folder: &Path, tasks: &Tasks) {
         Ok(vec![text.into()])
     });
     let config = object(json!({"path": path, "requireAck": true}));
-    let mut sink = PortableSink::new(plugin, "writer", meta("snk"), config, encode, tasks).unwrap();
+    let mut sink = PortableSink::new(plugin, &own("writer"), meta("snk"), config, encode, tasks).unwrap();
     sink.send(&emission(r#"{"a":1}"#)).await.unwrap();
     // Acknowledged means written.
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "[{\"a\":1}]\n");
     let refused = sink.send(&emission(r#"{"bad":true}"#)).await;
-    assert!(matches!(&refused, Err(SinkError::Recoverable(text)) if text.contains("will not write this")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(SinkError::Recoverable(text)) if text.contains("will not write this")),
+        "{refused:?}"
+    );
     sink.send(&emission(r#"{"a":2}"#)).await.unwrap();
     sink.close().await;
     let written = || std::fs::read_to_string(&path).unwrap();
@@ -172,21 +179,29 @@ async fn sink(plugin: &Plugin, folder: &Path, tasks: &Tasks) {
 
 /// A process that dies is started again with what ran in it.
 async fn death(plugin: &Plugin) {
-    let (twice, die) = (PortableFunction::open(plugin, "twice2"), PortableFunction::open(plugin, "die"));
+    let (twice, die) = (PortableFunction::open(plugin, &own("twice2")), PortableFunction::open(plugin, &own("die")));
     // A symbol the plugin does not know is its error, not a reason to end the process.
     let before = plugin.status().pid;
     let error = call(&twice, "[1]").await;
     assert!(error.contains("twice2"), "{error}");
     assert_eq!(plugin.status().pid, before);
     let error = call(&die, "[]").await;
-    assert!(error.starts_with("call func die error: "), "{error}");
-    let sleepy = PortableFunction::open(plugin, "total");
-    for _ in 0..200 {
-        if call(&sleepy, "[[1, 2]]").await == "3" {
-            assert_ne!(plugin.status().pid, before);
-            return;
+    assert!(error.starts_with("call func die_"), "{error}");
+    assert!(error.contains("its process ended before it answered"), "{error}");
+    let total = PortableFunction::open(plugin, &own("total"));
+    let back = async {
+        while call(&total, "[[1, 2]]").await != "3" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    };
+    let back = tokio::time::timeout(Duration::from_secs(60), back).await;
+    assert!(back.is_ok(), "the plugin did not come back: {:?}", plugin.status());
+    let after = plugin.status().pid;
+    assert_ne!(after, before);
+    // The call that killed the first process is not repeated to the second.
+    for _ in 0..20 {
+        assert_eq!(call(&total, "[[1, 2]]").await, "3");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the plugin did not come back: {:?}", plugin.status());
+    assert_eq!(plugin.status().pid, after);
 }

@@ -1,6 +1,6 @@
 //! The scalability protocols against the library the SDK uses (`pynng`), both ways round.
 
-#![allow(clippy::expect_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod common;
 

@@ -43,7 +43,15 @@ impl Rules {
         let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref())?);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
         let registry = Arc::new(Registry {
-            world: World { catalog, confs, shared: SharedStreams::default(), hosts, plugins, store, tasks: tasks.clone() },
+            world: World {
+                catalog,
+                confs,
+                shared: SharedStreams::default(),
+                hosts,
+                plugins,
+                store,
+                tasks: tasks.clone(),
+            },
             rules: RwLock::new(BTreeMap::new()),
             changes: tokio::sync::Mutex::default(),
             zone: options.timezone.clone(),

@@ -256,7 +256,7 @@ async fn converge(world: &World, outage: &Outage, progress: &Progress) -> anyhow
     progress.say("the new ConfigMap reaches the containers");
     eventually("the new ConfigMap reaching the containers", Duration::from_secs(30), async || {
         let logs = kubectl.run(&["logs", "-n", NAMESPACE, "-l", "app=iot-processor", "--tail=2"]).await?;
-        let on_site = logs.lines().filter(|line| line.contains(name.as_str())).last().unwrap_or_default();
+        let on_site = logs.lines().rfind(|line| line.contains(name.as_str())).unwrap_or_default();
         Ok(on_site.contains("mode night").then_some(()))
     })
     .await

@@ -174,7 +174,11 @@ mod tests {
         check("function f(a, b) { return a + b }", "[1, 2]", "int64 3");
         check("function f(a, b) { return a + b }", "[1.5, 2]", "float64 3.5");
         check("function f(a, b) { return a + b }", r#"["x", 2]"#, "string \"x2\"");
-        check("function f(a) { return a.b[1] }", r#"[{"b": [1, {"c": null}]}]"#, r#"map[string]interface {} {"c":null}"#);
+        check(
+            "function f(a) { return a.b[1] }",
+            r#"[{"b": [1, {"c": null}]}]"#,
+            r#"map[string]interface {} {"c":null}"#,
+        );
         check("function f(a) { return a.map(x => x * 2) }", "[[1, 2]]", "[]interface {} [2,4]");
         check("function f() { return undefined }", "[]", "<nil> null");
         check("function f(a) { return a === null }", "[null]", "bool true");

@@ -147,7 +147,10 @@ impl Manager {
     /// What has a function: the plugin's name, or none for a script or module.
     fn owner(&self, name: &str) -> Option<String> {
         let portables = self.shared.portables.read();
-        portables.values().find(|entry| entry.functions.contains_key(name)).map(|entry| entry.plugin.spec().name.clone())
+        portables
+            .values()
+            .find(|entry| entry.functions.contains_key(name))
+            .map(|entry| entry.plugin.spec().name.clone())
     }
 
     /// `GET /plugins/udfs`: names of the functions users brought.
@@ -190,7 +193,9 @@ impl UserFunctions for Manager {
 /// What `/plugins/sources`, `/plugins/sinks` and `/plugins/functions` answer to POST and PUT: Go's `.so` files cannot be
 /// loaded by another program.
 pub fn native_refusal(kind: &str) -> String {
-    format!("native {kind} plugins (Go .so files) cannot be loaded by this program; build the plugin as a portable plugin")
+    format!(
+        "native {kind} plugins (Go .so files) cannot be loaded by this program; build the plugin as a portable plugin"
+    )
 }
 
 /// Writes a file so that either the old or the new content is there after a crash. Blocks.

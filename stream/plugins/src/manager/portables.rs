@@ -271,7 +271,8 @@ fn read_package(path: PathBuf, max: u64) -> Result<Bytes> {
 }
 
 fn read_body(body: &str) -> Result<Body> {
-    serde_json::from_str(body).map_err(|error| PluginError::Body(format!("Invalid body: Error decoding the json: {error}")))
+    serde_json::from_str(body)
+        .map_err(|error| PluginError::Body(format!("Invalid body: Error decoding the json: {error}")))
 }
 
 impl Shared {

@@ -55,7 +55,7 @@ impl Conversation {
                 // That connection is gone; a living plugin comes back with a request.
                 continue;
             }
-            let answer = self.next(limit).await?;
+            let answer = self.answer(&request, limit).await?;
             let body = answer.body.clone();
             self.waiting = Some(answer);
             // A handshake now means that the plugin had given up its request just before our reply came, and never saw it.
@@ -63,6 +63,31 @@ impl Conversation {
                 return Ok(body);
             }
         }
+    }
+
+    /// The next request of whoever was told `to`. What another thread of the plugin says meanwhile is not an answer, and
+    /// what a process says that was started in place of a dead one neither: the command must not be repeated to it, or one
+    /// that kills its process would kill every process after it.
+    async fn answer(&mut self, to: &Request, limit: Duration) -> Result<Request> {
+        let late = tokio::time::sleep(limit);
+        tokio::pin!(late);
+        loop {
+            let request = tokio::select! {
+                biased;
+                request = self.rep.recv() => request.ok_or(PluginError::Socket(SpError::Closed))?,
+                () = to.gone() => return Err(self.died()),
+                () = &mut late => return Err(PluginError::Timeout { name: self.name.clone(), limit }),
+            };
+            if request.same_peer(to) {
+                return Ok(request);
+            }
+            self.waiting = Some(request);
+        }
+    }
+
+    fn died(&self) -> PluginError {
+        let reason = "its process ended before it answered; its output is in the log".into();
+        PluginError::Process { name: self.name.clone(), reason }
     }
 
     async fn next(&mut self, limit: Duration) -> Result<Request> {

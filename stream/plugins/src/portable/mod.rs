@@ -17,8 +17,8 @@ mod source;
 
 pub(crate) use function::FUNCTIONS_RULE;
 pub use function::PortableFunction;
-pub(crate) use package::remove;
 pub use options::Options;
+pub(crate) use package::remove;
 pub use package::{Language, Spec, check_name, install, read_spec};
 pub use plugin::{Control, Meta, Plugin, Running, Status, SymbolKind};
 pub use sink::PortableSink;

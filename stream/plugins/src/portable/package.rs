@@ -59,7 +59,8 @@ pub struct Spec {
 /// The name is empty, too long, or has other characters than letters, digits, `_`, `-` and `.`.
 pub fn check_name(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let good = name.len() <= 64 && name.bytes().all(plain) && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let good =
+        name.len() <= 64 && name.bytes().all(plain) && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if good { Ok(()) } else { Err(PluginError::Name(name.chars().take(64).collect())) }
 }
 
@@ -176,9 +177,9 @@ fn unpack(zip: impl Read + Seek, into: &Path, options: &Options) -> Result<()> {
         let mut file = File::create_new(&path).map_err(failed)?;
         // Sizes in the directory of a zip may lie: what counts is what comes out.
         let written = std::io::copy(&mut (&mut entry).take(left + 1), &mut file).map_err(failed)?;
-        left = left.checked_sub(written).ok_or_else(|| {
-            PluginError::Package(format!("more than {} bytes unpacked", options.max_package_bytes))
-        })?;
+        left = left
+            .checked_sub(written)
+            .ok_or_else(|| PluginError::Package(format!("more than {} bytes unpacked", options.max_package_bytes)))?;
     }
     Ok(())
 }
@@ -214,7 +215,8 @@ mod tests {
 
     fn check(files: &[(&str, &[u8])], expect: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { max_package_bytes: 10_000, max_package_files: 3, ..Options::new(folder.path().join("p")) };
+        let options =
+            Options { max_package_bytes: 10_000, max_package_files: 3, ..Options::new(folder.path().join("p")) };
         let installed = install("a", zip(files), &options);
         let text = installed.map_or_else(|error| error.to_string(), |spec| format!("ok {}", spec.name));
         assert!(text.contains(expect), "{text}");

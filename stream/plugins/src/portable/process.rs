@@ -110,8 +110,7 @@ fn command(spec: &Spec, options: &Options) -> Command {
 async fn log(out: impl AsyncRead + Unpin, plugin: String, stream: &'static str, longest: usize) {
     let mut reader = BufReader::new(out);
     let mut line = Vec::new();
-    loop {
-        let Ok(bytes) = reader.fill_buf().await else { break };
+    while let Ok(bytes) = reader.fill_buf().await {
         if bytes.is_empty() {
             break;
         }

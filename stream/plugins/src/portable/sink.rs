@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use edgeward_connect::Encode;
 use edgeward_engine::{Emission, Sink, SinkError};
-use edgeward_functions::json::{self, Numbers};
 use edgeward_functions::Value;
+use edgeward_functions::json::{self, Numbers};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -44,13 +44,8 @@ impl PortableSink {
     ) -> Result<PortableSink> {
         meta.check()?;
         let require_ack = config.get("requireAck").and_then(serde_json::Value::as_bool).unwrap_or(false);
-        let control = Control {
-            symbol_name: symbol.to_owned(),
-            meta,
-            plugin_type: SymbolKind::Sink,
-            data_source: None,
-            config,
-        };
+        let control =
+            Control { symbol_name: symbol.to_owned(), meta, plugin_type: SymbolKind::Sink, data_source: None, config };
         Ok(PortableSink { plugin: plugin.clone(), control, require_ack, encode, tasks: tasks.clone(), open: None })
     }
 
@@ -59,7 +54,9 @@ impl PortableSink {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let open = connect(&self.plugin, &self.control, &self.tasks).await.map_err(|error| SinkError::Recoverable(error.to_string()))?;
+                let open = connect(&self.plugin, &self.control, &self.tasks)
+                    .await
+                    .map_err(|error| SinkError::Recoverable(error.to_string()))?;
                 self.open.insert(open)
             }
         };

@@ -102,11 +102,21 @@ impl Request {
         (id & LAST != 0).then(|| Request { body, id: id.to_be_bytes(), peer })
     }
 
+    /// Whether both came by the same connection.
+    pub fn same_peer(&self, other: &Request) -> bool {
+        self.peer == other.peer
+    }
+
+    /// Waits until the connection it came by has ended. Safe to drop while waiting.
+    pub async fn gone(&self) {
+        self.peer.gone().await;
+    }
+
     /// Answers it.
     ///
     /// # Errors
     /// Whoever asked is gone.
-    pub async fn reply(self, body: Bytes) -> Result<(), SpError> {
+    pub async fn reply(&self, body: Bytes) -> Result<(), SpError> {
         self.peer.send(Some(self.id), body).await
     }
 }

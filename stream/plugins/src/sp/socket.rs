@@ -17,8 +17,10 @@ use tokio_util::codec::Framed;
 use super::frame::HANDSHAKE;
 use super::{FrameCodec, Protocol, SpError};
 
-static REFUSED: Counter =
-    Counter::new("edgeward_plugins_sockets_refused_total", "connections of plugins over max_peers or with a bad handshake");
+static REFUSED: Counter = Counter::new(
+    "edgeward_plugins_sockets_refused_total",
+    "connections of plugins over max_peers or with a bad handshake",
+);
 
 /// Limits of a socket.
 #[derive(Debug, Clone)]
@@ -72,6 +74,12 @@ pub struct Peer {
     outbox: mpsc::Sender<Outgoing>,
 }
 
+impl PartialEq for Peer {
+    fn eq(&self, other: &Peer) -> bool {
+        self.id == other.id
+    }
+}
+
 #[derive(Debug)]
 struct Outgoing {
     head: Option<[u8; 4]>,
@@ -88,6 +96,11 @@ impl Peer {
         let (written, done) = oneshot::channel();
         self.outbox.send(Outgoing { head, body, written }).await.map_err(|_| SpError::Closed)?;
         done.await.map_err(|_| SpError::Closed)
+    }
+
+    /// Waits until the connection has ended; all it brought is in the inbox then.
+    pub async fn gone(&self) {
+        self.outbox.closed().await;
     }
 }
 

@@ -153,7 +153,8 @@ impl Machine {
         let start = usize::try_from(answer >> 32).map_err(|_| "answer is outside the memory")?;
         let size = usize::try_from(answer & 0xffff_ffff).map_err(|_| "answer is outside the memory")?;
         let data = self.memory.data(&self.store);
-        let bytes = start.checked_add(size).and_then(|end| data.get(start..end)).ok_or("answer is outside the memory")?;
+        let bytes =
+            start.checked_add(size).and_then(|end| data.get(start..end)).ok_or("answer is outside the memory")?;
         Ok(bytes.to_vec())
     }
 }

@@ -1,3 +1,6 @@
+// Not every test uses all of it.
+#![allow(dead_code)]
+
 //! The real peer: a Python with the package `ekuiper` (and with it `pynng`) from PyPI, kept in the build folder.
 
 use std::path::{Path, PathBuf};
@@ -29,6 +32,25 @@ pub(crate) fn python(left_out: &str) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// The demo plugin for this process alone: its name and its symbols end in `_ID`, since the SDK's sockets are all in `/tmp`.
+/// Answers its name and its files.
+pub(crate) fn demo() -> (String, Vec<(String, String)>) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo");
+    let name = own("demo");
+    let read = |file: &str| {
+        let text = std::fs::read_to_string(from.join(file)).unwrap();
+        let words = ["demo", "twice", "total", "die", "sleepy", "counter", "writer"];
+        words.iter().fold(text, |text, word| text.replace(&format!("\"{word}\""), &format!("\"{}\"", own(word))))
+    };
+    let files = vec![(format!("{name}.json"), read("demo.json")), ("demo.py".into(), read("demo.py"))];
+    (name, files)
+}
+
+/// A name of the demo plugin as this process has it.
+pub(crate) fn own(name: &str) -> String {
+    format!("{name}_{}", std::process::id())
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

@@ -52,7 +52,10 @@ impl Handle {
     }
 
     /// A question to the manager.
-    fn brought(&self, ask: impl FnOnce(&Manager) -> std::result::Result<Value, edgeward_plugins::PluginError>) -> Reply {
+    fn brought(
+        &self,
+        ask: impl FnOnce(&Manager) -> std::result::Result<Value, edgeward_plugins::PluginError>,
+    ) -> Reply {
         document(self.plugins().and_then(|plugins| Ok(ask(plugins)?)).or_fail("")?)
     }
 }
