@@ -1,5 +1,12 @@
-//! Text forms of values as Go prints them: `%v` for keys and messages, `encoding/json` for floats.
+//! Text forms of values as Go prints them. Go has three ways to print a float, and eKuiper uses each of them somewhere:
+//!
+//! | way | exponent when | where |
+//! |---|---|---|
+//! | `%v` of `fmt` and of templates, which is `%g` with as many digits as needed | below 1e-4 and from 1e+06 up | error texts, group keys, floats inside arrays and maps |
+//! | `strconv.FormatFloat(x, 'f', -1, 64)` | never | a float argument of a text function, `cast(x, "string")` |
+//! | `encoding/json` | below 1e-6, from 1e21 up, one-digit exponents short (`1e-7`) | sinks, `to_json` |
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use jiff::tz::TimeZone;
@@ -19,7 +26,7 @@ fn write_go(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::Nil => out.write_str("<nil>"),
         Value::Int(int) => out.write_str(itoa::Buffer::new().format(*int)),
-        Value::Float(float) => out.write_str(FloatText::shortest(*float, 21).as_str()),
+        Value::Float(float) => out.write_str(FloatText::percent_v(*float).as_str()),
         Value::Bool(bool) => write!(out, "{bool}"),
         Value::Str(text) => out.write_str(text),
         Value::Bytes(bytes) => {
@@ -56,6 +63,27 @@ fn write_go(value: &Value, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
+/// The text eKuiper makes of an argument of a text function, whatever its type: floats never get an exponent, nil is empty, bytes are
+/// text, arrays and maps are printed with `%v`.
+pub fn plain_text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Str(text) => Cow::Borrowed(text),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
+        Value::Nil => Cow::Borrowed(""),
+        Value::Float(float) => Cow::Owned(decimals(*float, None)),
+        other => Cow::Owned(GoText(other).to_string()),
+    }
+}
+
+/// `strconv.FormatFloat(float, 'f', digits, 64)`; no digits: as many as needed.
+pub(crate) fn decimals(float: f64, digits: Option<usize>) -> String {
+    match digits {
+        _ if float.is_infinite() => if float > 0.0 { "+Inf" } else { "-Inf" }.to_string(),
+        Some(digits) => format!("{float:.digits$}"),
+        None => float.to_string(),
+    }
+}
+
 /// Writes `.123` without trailing zeros, or nothing: the fraction of Go's RFC3339Nano.
 pub(crate) fn write_fraction(nanos: i32, out: &mut dyn Write) -> fmt::Result {
     if nanos == 0 {
@@ -79,11 +107,13 @@ impl FloatText {
         FloatText::layout(float, exponent, 1)
     }
 
-    /// `%v`: plain digits while the decimal exponent is in -4 .. `limit`, else an exponent of two digits (`1e-07`).
-    pub fn shortest(float: f64, limit: i32) -> FloatText {
+    /// `%v`: plain digits while the decimal exponent is in -4 .. 6, else an exponent of at least two digits (`1e-07`, `1.5e+06`).
+    ///
+    /// `strconv` decides for `%g` between `%e` and `%f` by the precision, and takes 6 for it when it is asked for as few digits as
+    /// needed (`1000000.0` prints `1e+06`, `123456.5` prints `123456.5`). The limit of 21 belongs to `encoding/json`.
+    pub fn percent_v(float: f64) -> FloatText {
         let magnitude = float.abs();
-        let upper = 10f64.powi(limit);
-        FloatText::layout(float, magnitude != 0.0 && !(1e-4..upper).contains(&magnitude), 2)
+        FloatText::layout(float, magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude), 2)
     }
 
     /// The text.
@@ -210,10 +240,44 @@ mod tests {
 
     #[test]
     fn floats_as_percent_v() {
-        for (float, expect) in
-            [(1e-4, "0.0001"), (1e-5, "1e-05"), (1e20, "100000000000000000000"), (1e21, "1e+21"), (2.5, "2.5")]
-        {
-            assert_eq!(FloatText::shortest(float, 21).as_str(), expect);
+        for (float, expect) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (2.5, "2.5"),
+            (100.0, "100"),
+            (123456.0, "123456"),
+            (999999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (-1234567.0, "-1.234567e+06"),
+            (123456789.0, "1.23456789e+08"),
+            (1e21, "1e+21"),
+            (1e100, "1e+100"),
+            (1e-4, "0.0001"),
+            (0.00012345, "0.00012345"),
+            (1e-5, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(FloatText::percent_v(float).as_str(), expect);
+        }
+    }
+
+    #[test]
+    fn floats_without_exponent() {
+        for (value, expect) in [
+            (Value::Float(1e6), "1000000"),
+            (Value::Float(1e22), "10000000000000000000000"),
+            (Value::Float(1.5e-7), "0.00000015"),
+            (Value::Float(f64::INFINITY), "+Inf"),
+            (Value::Float(f64::NAN), "NaN"),
+            (Value::Nil, ""),
+            (Value::bytes(&b"ab"[..]), "ab"),
+            (Value::array(vec![Value::Float(1e6)]), "[1e+06]"),
+        ] {
+            assert_eq!(plain_text(&value), expect);
         }
     }
 

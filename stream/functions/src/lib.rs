@@ -6,8 +6,10 @@
 mod aggregate;
 mod error;
 pub mod format;
+mod gomath;
 pub mod json;
 pub mod ops;
+pub mod regexp;
 mod registry;
 mod scalar;
 pub mod time;

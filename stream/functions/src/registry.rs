@@ -95,6 +95,12 @@ pub enum Nulls {
     Nil,
     /// As `Nil`, and an empty array or map counts as nil.
     Empty,
+    /// One nil makes the result false.
+    False,
+    /// One nil makes the result 0.
+    Zero,
+    /// One nil makes the result -1.
+    MinusOne,
     /// The function looks at them itself.
     Seen,
 }
@@ -108,6 +114,10 @@ pub enum Type {
     Int,
     Str,
     Bool,
+    /// No literal can be one.
+    Array,
+    /// Must be a text literal: neither another literal nor an expression will do.
+    StrLiteral,
 }
 
 /// One function.
@@ -121,6 +131,10 @@ pub struct Function {
     pub max: usize,
     /// Types of literal arguments; the last repeats.
     pub types: &'static [Type],
+    /// The error for a wrong number of arguments where eKuiper has a text of its own; `%d` is the number found.
+    pub miscounted: Option<&'static str>,
+    /// What literal arguments must be beyond their types.
+    pub literals: fn(&[Expr]) -> std::result::Result<(), &'static str>,
     /// What nil does.
     pub nulls: Nulls,
     /// How it runs.
@@ -130,6 +144,23 @@ pub struct Function {
 /// Any number of arguments.
 pub(crate) const MANY: usize = usize::MAX;
 
+impl Type {
+    /// What the error calls this type if the argument cannot be of it.
+    fn refuses(self, arg: &Expr) -> Option<&'static str> {
+        let literal = matches!(arg, Expr::Int(_) | Expr::Float(_) | Expr::Str(_) | Expr::Bool(_));
+        let (fits, name) = match self {
+            Type::Any => (true, ""),
+            Type::Number => (matches!(arg, Expr::Int(_) | Expr::Float(_)), "number - float or int"),
+            Type::Int => (matches!(arg, Expr::Int(_)), "int"),
+            Type::Str => (matches!(arg, Expr::Str(_)), "string"),
+            Type::Bool => (matches!(arg, Expr::Bool(_)), "boolean"),
+            Type::Array => (false, "array"),
+            Type::StrLiteral => return (!matches!(arg, Expr::Str(_))).then_some("string"),
+        };
+        (literal && !fits).then_some(name)
+    }
+}
+
 impl Function {
     pub(crate) const fn scalar(
         name: &'static str,
@@ -137,7 +168,17 @@ impl Function {
         types: &'static [Type],
         run: fn(&Args<'_>, &Context) -> Result<Value>,
     ) -> Function {
-        Function { name, min, max, types, nulls: Nulls::Nil, run: Run::Scalar(run) }
+        Function::new(name, (min, max), types, Nulls::Nil, Run::Scalar(run))
+    }
+
+    pub(crate) const fn new(
+        name: &'static str,
+        (min, max): (usize, usize),
+        types: &'static [Type],
+        nulls: Nulls,
+        run: Run,
+    ) -> Function {
+        Function { name, min, max, types, miscounted: None, literals: |_| Ok(()), nulls, run }
     }
 
     pub(crate) const fn nulls(mut self, nulls: Nulls) -> Function {
@@ -145,8 +186,18 @@ impl Function {
         self
     }
 
-    const fn other(name: &'static str, (min, max): (usize, usize), run: Run) -> Function {
-        Function { name, min, max, types: &[Type::Any], nulls: Nulls::Seen, run }
+    pub(crate) const fn miscounted(mut self, text: &'static str) -> Function {
+        self.miscounted = Some(text);
+        self
+    }
+
+    pub(crate) const fn literals(mut self, check: fn(&[Expr]) -> std::result::Result<(), &'static str>) -> Function {
+        self.literals = check;
+        self
+    }
+
+    const fn other(name: &'static str, counts: (usize, usize), types: &'static [Type], run: Run) -> Function {
+        Function::new(name, counts, types, Nulls::Seen, run)
     }
 
     /// Checks the number of arguments and the types of literal ones.
@@ -156,26 +207,18 @@ impl Function {
     pub fn check(&self, args: &[Expr]) -> Result<()> {
         let found = args.len();
         if found < self.min || found > self.max {
-            return Err(Error::call(if self.max == self.min {
-                format!("Expect {} arguments but found {found}.", self.min)
-            } else if self.max == MANY {
-                format!("At least has {} argument but found {found}.", self.min)
-            } else {
-                format!("Expect {} to {} arguments but found {found}.", self.min, self.max)
+            return Err(Error::call(match self.miscounted {
+                Some(text) => text.replace("%d", &found.to_string()),
+                None => format!("Expect {} arguments but found {found}.", self.min),
             }));
         }
         for (index, arg) in args.iter().enumerate() {
             let wanted = self.types.get(index).or(self.types.last()).copied().unwrap_or(Type::Any);
-            let name = match (wanted, arg) {
-                (Type::Number, Expr::Str(_) | Expr::Bool(_)) => "number - float or int",
-                (Type::Int, Expr::Float(_) | Expr::Str(_) | Expr::Bool(_)) => "int",
-                (Type::Str, Expr::Int(_) | Expr::Float(_) | Expr::Bool(_)) => "string",
-                (Type::Bool, Expr::Int(_) | Expr::Float(_) | Expr::Str(_)) => "boolean",
-                _ => continue,
-            };
-            return Err(Error::call(format!("Expect {name} type for parameter {}", index + 1)));
+            if let Some(name) = wanted.refuses(arg) {
+                return Err(Error::call(format!("Expect {name} type for parameter {}", index + 1)));
+            }
         }
-        Ok(())
+        (self.literals)(args).map_err(Error::call)
     }
 
     /// Runs a scalar function with the null rule applied.
@@ -184,18 +227,28 @@ impl Function {
     /// The function's own; the text names it.
     #[inline]
     pub fn call(&self, args: &Args<'_>, context: &Context) -> Result<Value> {
+        self.run_scalar(args, context).map_err(|error| Error::call(format!("call func {} error: {error}", self.name)))
+    }
+
+    /// As [`Function::call`], without its name before an error.
+    pub(crate) fn run_scalar(&self, args: &Args<'_>, context: &Context) -> Result<Value> {
         let Run::Scalar(run) = self.run else {
             return Err(Error::call(format!("{} is not a scalar function", self.name)));
         };
         let absent = match self.nulls {
-            Nulls::Nil => args.iter().any(|arg| arg.is_nil()),
-            Nulls::Empty => args.iter().any(|arg| is_empty(arg)),
             Nulls::Seen => false,
+            Nulls::Empty => args.iter().any(|arg| is_empty(arg)),
+            _ => args.iter().any(|arg| arg.is_nil()),
         };
         if absent {
-            return Ok(Value::Nil);
+            return Ok(match self.nulls {
+                Nulls::False => Value::Bool(false),
+                Nulls::Zero => Value::Int(0),
+                Nulls::MinusOne => Value::Int(-1),
+                _ => Value::Nil,
+            });
         }
-        run(args, context).map_err(|error| Error::call(format!("call func {} error: {error}", self.name)))
+        run(args, context)
     }
 }
 
@@ -208,28 +261,42 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Two arguments or more, as the change detectors want them.
+const CHANGES: &str = "expect more than two args but got %d";
+
+const fn accumulator(name: &'static str, types: &'static [Type], analytic: Analytic) -> Function {
+    Function::other(name, (1, 3), types, Run::Analytic(analytic))
+}
+
 /// Functions that the engine itself runs.
 const ENGINE: &[Function] = &[
-    Function::other("lag", (1, 4), Run::Analytic(Analytic::Lag)),
-    Function::other("latest", (1, 2), Run::Analytic(Analytic::Latest)),
-    Function::other("changed_col", (2, 2), Run::Analytic(Analytic::ChangedCol)),
-    Function::other("had_changed", (2, MANY), Run::Analytic(Analytic::HadChanged)),
-    Function::other("acc_sum", (1, 3), Run::Analytic(Analytic::AccSum)),
-    Function::other("acc_max", (1, 3), Run::Analytic(Analytic::AccMax)),
-    Function::other("acc_min", (1, 3), Run::Analytic(Analytic::AccMin)),
-    Function::other("acc_count", (1, 3), Run::Analytic(Analytic::AccCount)),
-    Function::other("acc_avg", (1, 3), Run::Analytic(Analytic::AccAvg)),
-    Function::other("last_hit_count", (0, 0), Run::Analytic(Analytic::LastHitCount)),
-    Function::other("last_hit_time", (0, 0), Run::Analytic(Analytic::LastHitTime)),
-    Function::other("unnest", (1, 1), Run::Rows(Srf::Unnest)),
-    Function::other("extract", (1, 1), Run::Rows(Srf::Extract)),
-    Function::other("meta", (1, 1), Run::Engine(Engine::Meta)),
-    Function::other("mqtt", (1, 1), Run::Engine(Engine::Mqtt)),
-    Function::other("window_start", (0, 0), Run::Engine(Engine::WindowStart)),
-    Function::other("window_end", (0, 0), Run::Engine(Engine::WindowEnd)),
-    Function::other("window_trigger", (0, 0), Run::Engine(Engine::WindowTrigger)),
-    Function::other("event_time", (0, 0), Run::Engine(Engine::EventTime)),
-    Function::other("row_number", (0, 0), Run::Engine(Engine::RowNumber)),
+    Function::other("lag", (1, 4), &[Type::Any, Type::Int, Type::Any, Type::Bool], Run::Analytic(Analytic::Lag))
+        .miscounted("expect one two or three args but got %d")
+        .literals(|args| match args.get(1) {
+            Some(Expr::Int(offset)) if *offset < 0 => Err("the index should not be a nagtive integer"),
+            _ => Ok(()),
+        }),
+    Function::other("latest", (1, 2), &[Type::Any], Run::Analytic(Analytic::Latest))
+        .miscounted("expect one or two args but got %d"),
+    Function::other("changed_col", (2, 2), &[Type::Bool, Type::Any], Run::Analytic(Analytic::ChangedCol)),
+    Function::other("had_changed", (2, MANY), &[Type::Bool, Type::Any], Run::Analytic(Analytic::HadChanged))
+        .miscounted(CHANGES),
+    accumulator("acc_sum", &[Type::Number, Type::Bool], Analytic::AccSum),
+    accumulator("acc_max", &[Type::Number, Type::Bool], Analytic::AccMax),
+    accumulator("acc_min", &[Type::Number, Type::Bool], Analytic::AccMin),
+    accumulator("acc_count", &[Type::Any, Type::Bool], Analytic::AccCount),
+    accumulator("acc_avg", &[Type::Number, Type::Bool], Analytic::AccAvg),
+    Function::other("last_hit_count", (0, 0), &[], Run::Analytic(Analytic::LastHitCount)),
+    Function::other("last_hit_time", (0, 0), &[], Run::Analytic(Analytic::LastHitTime)),
+    Function::other("unnest", (1, 1), &[Type::Any], Run::Rows(Srf::Unnest)),
+    Function::other("extract", (1, 1), &[Type::Any], Run::Rows(Srf::Extract)),
+    Function::other("meta", (1, 1), &[Type::Any], Run::Engine(Engine::Meta)),
+    Function::other("mqtt", (1, 1), &[Type::Any], Run::Engine(Engine::Mqtt)),
+    Function::other("window_start", (0, 0), &[], Run::Engine(Engine::WindowStart)),
+    Function::other("window_end", (0, 0), &[], Run::Engine(Engine::WindowEnd)),
+    Function::other("window_trigger", (0, 0), &[], Run::Engine(Engine::WindowTrigger)),
+    Function::other("event_time", (0, 0), &[], Run::Engine(Engine::EventTime)),
+    Function::other("row_number", (0, 0), &[], Run::Engine(Engine::RowNumber)),
 ];
 
 /// Second names of functions.

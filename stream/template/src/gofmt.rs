@@ -6,13 +6,9 @@ use edgeward_functions::format::FloatText;
 
 use crate::value::{MAX_DEPTH, Outcome, Val, too_deep};
 
-/// Where `%v` and `%g` of a float switch to an exponent: 1e+06 (every Helm user knows the large numbers it makes), while
-/// `encoding/json` switches at 1e21.
-const EXPONENT_FROM: i32 = 6;
-
 /// `%v` of a float.
 pub(crate) fn float_v(float: f64) -> String {
-    FloatText::shortest(float, EXPONENT_FROM).as_str().to_owned()
+    FloatText::percent_v(float).as_str().to_owned()
 }
 
 /// `%v` of a value, at most `limit` bytes.
@@ -393,8 +389,7 @@ impl Printer {
             if float.is_nan() { "NaN".into() } else { "Inf".into() }
         } else {
             match verb {
-                'v' if precision.is_none() => float_v(magnitude),
-                'g' | 'G' if precision.is_none() => FloatText::shortest(magnitude, EXPONENT_FROM).as_str().to_owned(),
+                'v' | 'g' | 'G' if precision.is_none() => float_v(magnitude),
                 'v' | 'g' | 'G' => general(magnitude, precision.unwrap_or(6)),
                 'f' | 'F' => format!("{magnitude:.*}", precision.unwrap_or(6)),
                 'e' | 'E' => exponent(magnitude, precision.unwrap_or(6)),

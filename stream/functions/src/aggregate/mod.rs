@@ -37,7 +37,7 @@ const fn aggregate(
     types: &'static [Type],
     make: fn() -> Box<dyn Aggregate>,
 ) -> Function {
-    Function { name, min, max, types, nulls: Nulls::Seen, run: Run::Aggregate(make) }
+    Function::new(name, (min, max), types, Nulls::Seen, Run::Aggregate(make))
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[

@@ -7,7 +7,7 @@ use super::{int, text};
 use crate::error::{Error, Result};
 use crate::registry::Type::{Any, Int, Str};
 use crate::registry::{Args, Context, Function};
-use crate::time::{day_name, format as format_letters, go_duration, month_name, to_timestamp};
+use crate::time::{day_name, format as format_letters, month_name, parse_duration, to_timestamp};
 use crate::{Value, timestamp_ms};
 
 /// A function of one time.
@@ -69,8 +69,7 @@ fn current(args: &Args<'_>, context: &Context, letters: &str) -> Result<Value> {
 }
 
 fn date_calc(args: &Args<'_>, context: &Context) -> Result<Value> {
-    let nanos = go_duration(&text(args, 1))
-        .ok_or_else(|| Error::call(format!("time: invalid duration {:?}", text(args, 1))))?;
+    let nanos = parse_duration(&text(args, 1)).map_err(Error::call)?;
     let moved = to_timestamp(&args[0], &context.zone)?
         .checked_add(nanos.nanoseconds())
         .map_err(|error| Error::call(error.to_string()))?;

@@ -8,33 +8,35 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
+use edgeward_sql::ast::Expr;
+
 use super::text;
 use crate::Value;
 use crate::error::{Error, Result};
-use crate::registry::Type::{Any, Str};
+use crate::registry::Type::{Any, Str, StrLiteral};
 use crate::registry::{Args, Context, Function};
 
 /// Most bytes a text may decompress to.
 const MAX_DECOMPRESSED: u64 = 64 << 20;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::scalar("md5", (1, 1), &[Any], |args, _| Ok(hex(&Md5::digest(bytes(args))))),
-    Function::scalar("sha1", (1, 1), &[Any], |args, _| Ok(hex(&Sha1::digest(bytes(args))))),
-    Function::scalar("sha256", (1, 1), &[Any], |args, _| Ok(hex(&Sha256::digest(bytes(args))))),
-    Function::scalar("sha384", (1, 1), &[Any], |args, _| Ok(hex(&Sha384::digest(bytes(args))))),
-    Function::scalar("sha512", (1, 1), &[Any], |args, _| Ok(hex(&Sha512::digest(bytes(args))))),
-    Function::scalar("crc32", (1, 1), &[Any], |args, _| {
+    Function::scalar("md5", (1, 1), &[Str], |args, _| Ok(hex(&Md5::digest(bytes(args))))),
+    Function::scalar("sha1", (1, 1), &[Str], |args, _| Ok(hex(&Sha1::digest(bytes(args))))),
+    Function::scalar("sha256", (1, 1), &[Str], |args, _| Ok(hex(&Sha256::digest(bytes(args))))),
+    Function::scalar("sha384", (1, 1), &[Str], |args, _| Ok(hex(&Sha384::digest(bytes(args))))),
+    Function::scalar("sha512", (1, 1), &[Str], |args, _| Ok(hex(&Sha512::digest(bytes(args))))),
+    Function::scalar("crc32", (1, 1), &[Str], |args, _| {
         Ok(Value::str(format!("{:08x}", crc32fast::hash(&bytes(args)))))
     }),
-    Function::scalar("encode", (2, 2), &[Any, Str], |args, _| {
-        only_base64(args)?;
-        Ok(Value::str(base64::engine::general_purpose::STANDARD.encode(bytes(args))))
-    }),
-    Function::scalar("decode", (2, 2), &[Any, Str], |args, _| {
-        only_base64(args)?;
-        let decoded = base64::engine::general_purpose::STANDARD.decode(bytes(args));
-        decoded.map(Value::bytes).map_err(|error| Error::call(format!("illegal base64 data: {error}")))
-    }),
+    Function::scalar("encode", (2, 2), &[Str, StrLiteral], |args, _| {
+        let text = encoding_argument(args, "Only string type can be encoded.")?;
+        Ok(Value::str(base64::engine::general_purpose::STANDARD.encode(text)))
+    })
+    .literals(base64_literal),
+    Function::scalar("decode", (2, 2), &[Str, StrLiteral], |args, _| {
+        decode_base64(encoding_argument(args, "Only string type can be decoded.")?).map(Value::bytes)
+    })
+    .literals(base64_literal),
     Function::scalar("compress", (2, 2), &[Any, Str], compress),
     Function::scalar("decompress", (2, 2), &[Any, Str], decompress),
 ];
@@ -50,12 +52,31 @@ fn hex(digest: &[u8]) -> Value {
     Value::str(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-fn only_base64(args: &Args<'_>) -> Result<()> {
-    if text(args, 1).eq_ignore_ascii_case("base64") {
-        Ok(())
-    } else {
-        Err(Error::call("Only base64 encoding is supported."))
+fn base64_literal(args: &[Expr]) -> std::result::Result<(), &'static str> {
+    match args.get(1) {
+        Some(Expr::Str(name)) if name == "base64" => Ok(()),
+        _ => Err("Only base64 is supported for the 2nd parameter."),
     }
+}
+
+fn encoding_argument<'a>(args: &'a Args<'_>, otherwise: &str) -> Result<&'a str> {
+    if !text(args, 1).eq_ignore_ascii_case("base64") {
+        return Err(Error::call("Only base64 encoding is supported."));
+    }
+    args[0].as_str().ok_or_else(|| Error::call(otherwise))
+}
+
+/// Standard base64 with padding; line ends are passed over, as Go does.
+fn decode_base64(text: &str) -> Result<Vec<u8>> {
+    let lines: String = text.chars().filter(|char| !matches!(char, '\r' | '\n')).collect();
+    base64::engine::general_purpose::STANDARD.decode(&lines).map_err(|error| {
+        let at = match error {
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => at,
+            // Go names the byte after the last whole group.
+            _ => lines.trim_end_matches('=').len() / 4 * 4,
+        };
+        Error::call(format!("illegal base64 data at input byte {at}"))
+    })
 }
 
 fn compress(args: &Args<'_>, _: &Context) -> Result<Value> {

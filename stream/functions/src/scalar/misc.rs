@@ -1,5 +1,7 @@
 //! What fits nowhere else.
 
+use edgeward_sql::ast::Expr;
+
 use super::text;
 use crate::Value;
 use crate::error::{Error, Result};
@@ -8,7 +10,10 @@ use crate::registry::Type::{Any, Str};
 use crate::registry::{Args, Context, Function, MANY, Nulls};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::scalar("chr", (1, 1), &[Any], chr),
+    Function::scalar("chr", (1, 1), &[Any], chr).literals(|args| match args.first() {
+        Some(Expr::Float(_) | Expr::Bool(_)) => Err("Expect int type for parameter 1"),
+        _ => Ok(()),
+    }),
     Function::scalar("isnull", (1, 1), &[Any], |args, _| Ok(Value::Bool(args[0].is_nil()))).nulls(Nulls::Seen),
     Function::scalar("coalesce", (1, MANY), &[Any], |args, _| {
         Ok(args.iter().find(|arg| !arg.is_nil()).map(|arg| (**arg).clone()).unwrap_or_default())
@@ -21,22 +26,27 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("last_agg_hit_time", (0, 0), &[Any], |_, context| Ok(Value::Int(context.agg_hits.1))),
     Function::scalar("bypass", (1, 1), &[Any], |args, _| Ok((*args[0]).clone())).nulls(Nulls::Seen),
     Function::scalar("props", (1, 1), &[Str], props),
+    Function::scalar("get_keyed_state", (3, 3), &[Str, Str, Any], keyed_state).nulls(Nulls::Seen),
 ];
 
 /// The code point of a character or of its number.
 fn chr(args: &Args<'_>, _: &Context) -> Result<Value> {
     match &*args[0] {
-        Value::Int(int) => Ok(Value::Int(*int)),
-        Value::Float(float) => Ok(Value::Int(*float as i64)),
-        Value::Str(text) => {
-            let mut chars = text.chars();
-            match (chars.next(), chars.next()) {
-                (Some(char), None) => Ok(Value::Int(u32::from(char).into())),
-                (None, _) => Ok(Value::Nil),
-                _ => Err(Error::call("Parameter length cannot larger than 1.")),
-            }
-        }
+        // A code point has 32 bits.
+        Value::Int(int) => Ok(Value::Int(i64::from(*int as i32))),
+        Value::Float(float) => Ok(Value::Int(i64::from(*float as i64 as i32))),
+        // Longer means bytes: only ASCII passes.
+        Value::Str(text) if text.len() > 1 => Err(Error::call("Parameter length cannot larger than 1.")),
+        Value::Str(text) => Ok(text.chars().next().map(|char| i64::from(u32::from(char))).into()),
         _ => Err(Error::call("Only bigint and string type can be convert to char type.")),
+    }
+}
+
+/// `get_keyed_state(key, type, default)`. No external key-value store can be configured, so every key is missing.
+fn keyed_state(args: &Args<'_>, _: &Context) -> Result<Value> {
+    match &*args[0] {
+        Value::Str(_) => Ok((*args[2]).clone()),
+        other => Err(Error::call(format!("key {} is not a string", crate::format::GoText(other)))),
     }
 }
 

@@ -12,7 +12,7 @@ mod object;
 mod string;
 
 use crate::error::{Error, Result};
-use crate::format::GoText;
+use crate::format::{GoText, plain_text};
 use crate::registry::{Args, Function};
 use crate::{Map, Value};
 
@@ -31,23 +31,14 @@ pub(crate) const FAMILIES: &[&[Function]] = &[
 /// Most items or bytes a function may make out of a small argument (`repeat`, `sequence`, `lpad`).
 const MAX_MADE: i64 = 1_000_000;
 
-fn wrong(args: &Args<'_>, index: usize, expected: &str) -> Error {
-    let value = &*args[index];
-    Error::call(format!(
-        "Expect {expected} type for parameter {} but found {}({})",
-        index + 1,
-        value.type_name(),
-        GoText(value)
-    ))
+/// `cannot convert T(v) to KIND`, as eKuiper's casts say.
+fn inconvertible(value: &Value, kind: &str) -> Error {
+    Error::call(format!("cannot convert {}({}) to {kind}", value.type_name(), GoText(value)))
 }
 
-/// An integer argument; a whole float is taken too, because JSON numbers are floats.
+/// An integer argument. A float is none, not even a whole one: JSON numbers need a schema to be indexes.
 fn int(args: &Args<'_>, index: usize) -> Result<i64> {
-    match &*args[index] {
-        Value::Int(int) => Ok(*int),
-        Value::Float(float) if float.fract() == 0.0 && float.abs() < 9.2e18 => Ok(*float as i64),
-        _ => Err(wrong(args, index, "int")),
-    }
+    args[index].as_i64().ok_or_else(|| inconvertible(&args[index], "int"))
 }
 
 /// An integer argument that says how much to make.
@@ -61,24 +52,30 @@ fn amount(args: &Args<'_>, index: usize) -> Result<usize> {
 
 /// A number argument of either kind as a float.
 fn number(args: &Args<'_>, index: usize) -> Result<f64> {
-    args[index].as_f64().ok_or_else(|| wrong(args, index, "number - float or int"))
+    args[index].as_f64().ok_or_else(|| inconvertible(&args[index], "float64"))
 }
 
 /// A text argument; other types are shown as text.
 fn text<'a>(args: &'a Args<'_>, index: usize) -> std::borrow::Cow<'a, str> {
-    match &*args[index] {
-        Value::Str(text) => std::borrow::Cow::Borrowed(text),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
-        other => std::borrow::Cow::Owned(GoText(other).to_string()),
-    }
+    plain_text(&args[index])
 }
 
+/// An array argument.
 fn array<'a>(args: &'a Args<'_>, index: usize) -> Result<&'a [Value]> {
-    args[index].as_array().ok_or_else(|| wrong(args, index, "array"))
+    args[index]
+        .as_array()
+        .ok_or_else(|| Error::call(format!("{} argument should be array of interface{{}}", ordinal(index))))
 }
 
+/// A map argument.
 fn map<'a>(args: &'a Args<'_>, index: usize) -> Result<&'a Map> {
-    args[index].as_map().map(|map| &**map).ok_or_else(|| wrong(args, index, "map[string]interface{}"))
+    let map = args[index].as_map().map(|map| &**map);
+    map.ok_or_else(|| Error::call("the argument should be map[string]interface{}"))
+}
+
+/// How errors count arguments.
+fn ordinal(index: usize) -> &'static str {
+    ["first", "second", "third", "fourth"].get(index).copied().unwrap_or("last")
 }
 
 #[cfg(test)]

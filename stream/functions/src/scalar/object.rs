@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{array, map, wrong};
+use super::map;
 use crate::error::{Error, Result};
+use crate::format::{GoText, plain_text};
 use crate::registry::Type::Any;
 use crate::registry::{Args, Context, Function, MANY, Nulls};
 use crate::{Map, Value};
@@ -22,14 +23,19 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     .nulls(Nulls::Empty),
     Function::scalar("object", (2, 2), &[Any], object).nulls(Nulls::Empty),
     Function::scalar("zip", (1, 1), &[Any], zip).nulls(Nulls::Empty),
-    Function::scalar("object_concat", (2, MANY), &[Any], concat).nulls(Nulls::Seen),
-    Function::scalar("object_construct", (0, MANY), &[Any], construct).nulls(Nulls::Seen),
-    Function::scalar("erase", (2, 2), &[Any], |args, _| select(args, false)).nulls(Nulls::Empty),
-    Function::scalar("object_pick", (2, MANY), &[Any], |args, _| select(args, true)).nulls(Nulls::Empty),
-    Function::scalar("object_size", (1, 1), &[Any], |args, _| {
-        Ok(Value::Int(if args[0].is_nil() { 0 } else { map(args, 0)?.len() as i64 }))
-    })
-    .nulls(Nulls::Seen),
+    Function::scalar("object_concat", (2, MANY), &[Any], concat)
+        .miscounted("the argument number should be at least 2, got %d"),
+    Function::scalar("object_construct", (0, MANY), &[Any], construct)
+        .nulls(Nulls::Seen)
+        .literals(|args| if args.len().is_multiple_of(2) { Ok(()) } else { Err("the args must be key value pairs") }),
+    Function::scalar("erase", (2, 2), &[Any], |args, _| select(args, false))
+        .nulls(Nulls::Empty)
+        .miscounted("the argument number should be 2, got %d"),
+    Function::scalar("object_pick", (2, MANY), &[Any], |args, _| select(args, true))
+        .nulls(Nulls::Empty)
+        .miscounted("the argument number should be at least 2, got %d"),
+    Function::scalar("object_size", (1, 1), &[Any], |args, _| Ok(Value::Int(map(args, 0)?.len() as i64)))
+        .nulls(Nulls::Zero),
     Function::scalar("obj_to_kvpair_array", (1, 1), &[Any], |args, _| {
         let pair = |(key, value): (&Arc<str>, &Value)| {
             let pair: Map = [("key".into(), Value::Str(key.clone())), ("value".into(), value.clone())].into();
@@ -40,34 +46,40 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     .nulls(Nulls::Empty),
 ];
 
-fn key(value: &Value) -> Result<Arc<str>> {
+/// A key of a map.
+fn key(value: &Value, otherwise: &str) -> Result<Arc<str>> {
     match value {
         Value::Str(key) => Ok(key.clone()),
-        other => Err(Error::call(format!("key {} is not a string", crate::format::GoText(other)))),
+        _ => Err(Error::call(otherwise)),
     }
 }
 
 fn object(args: &Args<'_>, _: &Context) -> Result<Value> {
-    let (keys, values) = (array(args, 0)?, array(args, 1)?);
+    const KEYS: &str = "first argument should be []string";
+    let keys = args[0].as_array().ok_or_else(|| Error::call(KEYS))?;
+    let values = args[1].as_array().ok_or_else(|| Error::call("second argument should be []interface{}"))?;
     if keys.len() != values.len() {
         return Err(Error::call("the length of the arguments should be same"));
     }
-    let made: Result<Map> = keys.iter().zip(values).map(|(name, value)| Ok((key(name)?, value.clone()))).collect();
+    let made: Result<Map> =
+        keys.iter().zip(values).map(|(name, value)| Ok((key(name, KEYS)?, value.clone()))).collect();
     made.map(Value::map)
 }
 
 fn zip(args: &Args<'_>, _: &Context) -> Result<Value> {
+    const PAIRS: &str = "each argument should be [][2]interface{}";
     let pair = |pair: &Value| match pair.as_array() {
-        Some([name, value]) => Ok((key(name)?, value.clone())),
-        _ => Err(wrong(args, 0, "array of [key, value]")),
+        Some([name, value]) => Ok((key(name, "the first element in the list item should be string")?, value.clone())),
+        _ => Err(Error::call(PAIRS)),
     };
-    array(args, 0)?.iter().map(pair).collect::<Result<Map>>().map(Value::map)
+    let pairs = args[0].as_array().ok_or_else(|| Error::call(PAIRS))?;
+    pairs.iter().map(pair).collect::<Result<Map>>().map(Value::map)
 }
 
-/// The last of equal keys wins; nil arguments are passed over.
+/// The last of equal keys wins.
 fn concat(args: &Args<'_>, _: &Context) -> Result<Value> {
     let mut merged = Map::new();
-    for index in (0..args.len()).filter(|index| !args[*index].is_nil()) {
+    for index in 0..args.len() {
         merged.extend(map(args, index)?.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     Ok(Value::map(merged))
@@ -75,27 +87,24 @@ fn concat(args: &Args<'_>, _: &Context) -> Result<Value> {
 
 /// Pairs of key and value; a nil key leaves its pair out, a nil value is kept.
 fn construct(args: &Args<'_>, _: &Context) -> Result<Value> {
-    if !args.len().is_multiple_of(2) {
-        return Err(Error::call("the args must be key value pairs"));
-    }
     let mut made = Map::new();
-    for pair in args.chunks_exact(2) {
-        if !pair[0].is_nil() {
-            made.insert(key(&pair[0])?, (*pair[1]).clone());
-        }
+    for pair in args.chunks_exact(2).filter(|pair| !pair[0].is_nil()) {
+        made.insert(key(&pair[0], &format!("key {} is not a string", GoText(&pair[0])))?, (*pair[1]).clone());
     }
     Ok(Value::map(made))
 }
 
-/// The pairs whose keys are named, or the others.
+/// The pairs whose keys are named, by texts or arrays of them, or the others.
 fn select(args: &Args<'_>, named: bool) -> Result<Value> {
+    let object = map(args, 0)?;
     let mut names = Vec::new();
     for arg in &args[1..] {
         match &**arg {
-            Value::Array(items) => names.extend(items.iter().map(key).collect::<Result<Vec<_>>>()?),
-            other => names.push(key(other)?),
+            Value::Array(items) => names.extend(items.iter().map(|item| plain_text(item).into_owned())),
+            Value::Str(name) => names.push(name.to_string()),
+            _ => return Err(Error::call("the augument should be slice or string")),
         }
     }
-    let kept = map(args, 0)?.iter().filter(|(key, _)| names.contains(key) == named);
+    let kept = object.iter().filter(|(key, _)| names.iter().any(|name| **name == ***key) == named);
     Ok(Value::map(kept.map(|(key, value)| (key.clone(), value.clone())).collect()))
 }

@@ -1,21 +1,34 @@
 //! The 20 text functions.
 
-use regex::Regex;
+use edgeward_sql::ast::Expr;
 
 use super::{amount, int, number, text};
 use crate::Value;
 use crate::error::{Error, Result};
+use crate::format::decimals;
+use crate::regexp::pattern;
 use crate::registry::Type::{Any, Int, Number, Str};
 use crate::registry::{Args, Context, Function, MANY, Nulls};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::scalar("concat", (1, MANY), &[Any], concat),
-    Function::scalar("endswith", (2, 2), &[Str], |args, _| yes(args, |s, t| s.ends_with(t))).nulls(Nulls::Seen),
-    Function::scalar("startswith", (2, 2), &[Str], |args, _| yes(args, |s, t| s.starts_with(t))).nulls(Nulls::Seen),
-    Function::scalar("indexof", (2, 2), &[Str], indexof).nulls(Nulls::Seen),
-    Function::scalar("length", (1, 1), &[Any], length).nulls(Nulls::Seen),
-    Function::scalar("lower", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).to_lowercase()))),
-    Function::scalar("upper", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).to_uppercase()))),
+    Function::scalar("concat", (1, MANY), &[Str], concat).miscounted("The arguments should be at least one."),
+    Function::scalar("endswith", (2, 2), &[Str], |args, _| Ok(Value::Bool(text(args, 0).ends_with(&*text(args, 1)))))
+        .nulls(Nulls::False),
+    Function::scalar("startswith", (2, 2), &[Str], |args, _| {
+        Ok(Value::Bool(text(args, 0).starts_with(&*text(args, 1))))
+    })
+    .nulls(Nulls::False),
+    Function::scalar("indexof", (2, 2), &[Str], |args, _| {
+        Ok(Value::Int(text(args, 0).find(&*text(args, 1)).map_or(-1, |at| at as i64)))
+    })
+    .nulls(Nulls::MinusOne),
+    Function::scalar("length", (1, 1), &[Any], length).nulls(Nulls::Zero),
+    Function::scalar("lower", (1, 1), &[Str], |args, _| {
+        Ok(Value::str(text(args, 0).chars().map(lower).collect::<String>()))
+    }),
+    Function::scalar("upper", (1, 1), &[Str], |args, _| {
+        Ok(Value::str(text(args, 0).chars().map(upper).collect::<String>()))
+    }),
     Function::scalar("lpad", (2, 2), &[Str, Int], |args, _| {
         Ok(Value::str(" ".repeat(amount(args, 1)?) + &text(args, 0)))
     }),
@@ -25,11 +38,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("ltrim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim_start()))),
     Function::scalar("rtrim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim_end()))),
     Function::scalar("trim", (1, 1), &[Str], |args, _| Ok(Value::str(text(args, 0).trim()))),
-    Function::scalar("numbytes", (1, 1), &[Str], |args, _| {
-        Ok(Value::Int(if args[0].is_nil() { 0 } else { text(args, 0).len() as i64 }))
+    Function::scalar("numbytes", (1, 1), &[Str], |args, _| Ok(Value::Int(text(args, 0).len() as i64)))
+        .nulls(Nulls::Zero),
+    Function::scalar("regexp_matches", (2, 2), &[Str], |args, _| {
+        Ok(Value::Bool(pattern(&text(args, 1))?.is_match(&text(args, 0))))
     })
-    .nulls(Nulls::Seen),
-    Function::scalar("regexp_matches", (2, 2), &[Str], regexp_matches).nulls(Nulls::Seen),
+    .nulls(Nulls::False),
     Function::scalar("regexp_replace", (3, 3), &[Str], |args, _| {
         Ok(Value::str(pattern(&text(args, 1))?.replace_all(&text(args, 0), &*text(args, 2))))
     }),
@@ -39,10 +53,32 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("reverse", (1, 1), &[Str], |args, _| {
         Ok(Value::str(text(args, 0).chars().rev().collect::<String>()))
     }),
-    Function::scalar("substring", (2, 3), &[Str, Int], substring),
-    Function::scalar("split_value", (3, 3), &[Str, Str, Int], split_value),
-    Function::scalar("format", (2, 3), &[Number, Int, Str], format),
+    Function::scalar("substring", (2, 3), &[Str, Int], substring)
+        .miscounted("the arguments should be 2 or 3.")
+        .literals(|args| match (args.get(1), args.get(2)) {
+            (Some(Expr::Int(start)), _) if *start < 0 => Err("The start index should not be a nagtive integer."),
+            (Some(Expr::Int(start)), Some(Expr::Int(end))) if end < start => {
+                Err("The end index should be larger than start index.")
+            }
+            _ => Ok(()),
+        }),
+    Function::scalar("split_value", (3, 3), &[Str, Str, Int], split_value).literals(|args| match args.get(2) {
+        Some(Expr::Int(index)) if *index < 0 => Err("The index should not be a nagtive integer."),
+        _ => Ok(()),
+    }),
+    Function::scalar("format", (2, 3), &[Number, Int, Str], format).miscounted("the arguments should be 2 or 3."),
 ];
+
+/// Upper case, one character for one: Go leaves `ß` as it is.
+fn upper(char: char) -> char {
+    let mut mapped = char.to_uppercase();
+    if mapped.len() == 1 { mapped.next().unwrap_or(char) } else { char }
+}
+
+/// Lower case, one character for one.
+fn lower(char: char) -> char {
+    char.to_lowercase().next().unwrap_or(char)
+}
 
 fn concat(args: &Args<'_>, _: &Context) -> Result<Value> {
     if args[0].as_array().is_some() {
@@ -55,53 +91,13 @@ fn concat(args: &Args<'_>, _: &Context) -> Result<Value> {
     Ok(Value::str((0..args.len()).map(|index| text(args, index)).collect::<String>()))
 }
 
-/// A yes-or-no question about two texts; nil says no.
-fn yes(args: &Args<'_>, ask: impl Fn(&str, &str) -> bool) -> Result<Value> {
-    Ok(Value::Bool(!args[0].is_nil() && !args[1].is_nil() && ask(&text(args, 0), &text(args, 1))))
-}
-
-fn indexof(args: &Args<'_>, _: &Context) -> Result<Value> {
-    if args[0].is_nil() || args[1].is_nil() {
-        return Ok(Value::Int(-1));
-    }
-    Ok(Value::Int(text(args, 0).find(&*text(args, 1)).map_or(-1, |at| at as i64)))
-}
-
 fn length(args: &Args<'_>, _: &Context) -> Result<Value> {
     Ok(Value::Int(match &*args[0] {
-        Value::Nil => 0,
         Value::Array(items) => items.len() as i64,
         Value::Map(map) => map.len() as i64,
         Value::Bytes(bytes) => bytes.len() as i64,
         _ => text(args, 0).chars().count() as i64,
     }))
-}
-
-/// A pattern. Both Go and this crate speak RE2's syntax.
-fn pattern(source: &str) -> Result<Regex> {
-    use std::cell::RefCell;
-    thread_local! {
-        // Patterns are nearly always literals: the last few are kept compiled.
-        static RECENT: RefCell<Vec<(String, Regex)>> = const { RefCell::new(Vec::new()) };
-    }
-    RECENT.with_borrow_mut(|recent| {
-        if let Some((_, regex)) = recent.iter().find(|(known, _)| known == source) {
-            return Ok(regex.clone());
-        }
-        let regex = Regex::new(source).map_err(|error| Error::call(format!("error parsing regexp: {error}")))?;
-        if recent.len() >= 16 {
-            recent.remove(0);
-        }
-        recent.push((source.to_string(), regex.clone()));
-        Ok(regex)
-    })
-}
-
-fn regexp_matches(args: &Args<'_>, _: &Context) -> Result<Value> {
-    if args[0].is_nil() || args[1].is_nil() {
-        return Ok(Value::Bool(false));
-    }
-    Ok(Value::Bool(pattern(&text(args, 1))?.is_match(&text(args, 0))))
 }
 
 /// `substring(s, start[, end])`: byte indexes, the end is exclusive and not a length.
@@ -116,13 +112,11 @@ fn substring(args: &Args<'_>, _: &Context) -> Result<Value> {
         None => bytes.len(),
         Some(_) => {
             let end = usize::try_from(int(args, 2)?).map_err(|_| Error::call("end index must be a positive number"))?;
-            if end < start {
-                return Err(Error::call("end index must be larger than start index"));
-            }
             end.min(bytes.len())
         }
     };
-    Ok(Value::str(String::from_utf8_lossy(&bytes[start..end])))
+    let part = bytes.get(start..end).ok_or_else(|| Error::call("start index must be smaller than end index"))?;
+    Ok(Value::str(String::from_utf8_lossy(part)))
 }
 
 fn split_value(args: &Args<'_>, _: &Context) -> Result<Value> {
@@ -140,8 +134,9 @@ fn split_value(args: &Args<'_>, _: &Context) -> Result<Value> {
 
 /// `format(x, decimals[, locale])`: with a locale the digits are grouped.
 fn format(args: &Args<'_>, _: &Context) -> Result<Value> {
-    let decimals = usize::try_from(int(args, 1)?.clamp(0, 30)).unwrap_or(0);
-    let plain = format!("{:.decimals$}", number(args, 0)?);
+    // Fewer than none means as many as needed.
+    let digits = usize::try_from(int(args, 1)?.min(1000)).ok();
+    let plain = decimals(number(args, 0)?, digits);
     let Some(_) = args.get(2) else { return Ok(Value::str(plain)) };
     let (group, point) = match text(args, 2).get(..2).unwrap_or("en") {
         "de" | "es" | "it" | "nl" | "pt" | "id" | "tr" | "da" | "el" => (".", ","),

@@ -1,6 +1,6 @@
-//! Sprig's regular expressions. Go's RE2 and ours share syntax, leftmost-first matching and `$1` expansion.
+//! Sprig's regular expressions, in Go's dialect.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::{Function, Ty, function, int, text};
 use crate::exec::Runtime;
@@ -39,8 +39,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// Compiling costs much more than the text of the expression.
 fn compile(run: &mut Runtime, pattern: &str) -> Outcome<Regex> {
     run.charge(4096)?;
-    let built = RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).nest_limit(64).build();
-    built.map_err(|_| format!("regexp: Compile(`{pattern}`): error parsing regexp"))
+    edgeward_functions::regexp::compile(pattern).map_err(|error| format!("regexp: Compile(`{pattern}`): {error}"))
 }
 
 /// A replacement may hold the whole text again in each of its references.

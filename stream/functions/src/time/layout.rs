@@ -1,0 +1,458 @@
+//! Go's time layouts: `2006-01-02T15:04:05.000Z07:00` and so on, for printing and for reading.
+
+use std::fmt::Write as _;
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
+
+use super::{day_name, month_name};
+
+/// A layout taken apart.
+#[derive(Debug, Clone)]
+pub struct Layout(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    /// Text that stands for itself.
+    Text(String),
+    /// One of [`ELEMENTS`].
+    Element(&'static str),
+    /// `.000` (fixed) or `.999` (as many digits as there are), the point of it, and the number of digits.
+    Fraction(char, bool, usize),
+}
+
+/// The elements of a layout, longer ones before their beginnings.
+const ELEMENTS: [&str; 33] = [
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "2006",
+    "Z07:00:00",
+    "Z070000",
+    "Z07:00",
+    "Z0700",
+    "Z07",
+    "-07:00:00",
+    "-070000",
+    "-07:00",
+    "-0700",
+    "-07",
+    "002",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "15",
+    "PM",
+    "pm",
+    "__2",
+    "_2",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+];
+
+impl Layout {
+    /// Takes a layout apart; every text is one.
+    pub fn new(layout: &str) -> Layout {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut rest = layout;
+        while let Some(first) = rest.chars().next() {
+            if let Some(piece @ Piece::Fraction(_, _, count)) = fraction(rest) {
+                pieces.push(piece);
+                rest = &rest[1 + count..];
+            } else if let Some(element) = ELEMENTS.iter().find(|element| is_element(rest, element)) {
+                pieces.push(Piece::Element(element));
+                rest = &rest[element.len()..];
+            } else {
+                match pieces.last_mut() {
+                    Some(Piece::Text(text)) => text.push(first),
+                    _ => pieces.push(Piece::Text(first.to_string())),
+                }
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        Layout(pieces)
+    }
+
+    /// `Time.Format`.
+    pub fn format(&self, time: &Zoned) -> String {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Element(element) => write_element(time, element, &mut out),
+                Piece::Fraction(point, fixed, count) => {
+                    let nanos = format!("{:09}", time.subsec_nanosecond());
+                    let shown = if *fixed { format!("{nanos:0<count$}") } else { nanos };
+                    let shown = &shown[..(*count).min(shown.len())];
+                    let shown = if *fixed { shown } else { shown.trim_end_matches('0') };
+                    if !shown.is_empty() {
+                        out.push(*point);
+                        out.push_str(shown);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// `time.Parse`: what the text says. None if it does not have this layout.
+    pub(super) fn parse(&self, text: &str) -> Option<Parts> {
+        let mut parts = Parts::default();
+        let mut rest = text;
+        for (index, piece) in self.0.iter().enumerate() {
+            rest = match piece {
+                Piece::Text(expected) => skip(rest, expected)?,
+                Piece::Element(element) => {
+                    let after = parts.read(rest, element)?;
+                    let seconds = matches!(*element, "5" | "05");
+                    // A fraction may follow the seconds without being asked for.
+                    match self.0.get(index + 1) {
+                        Some(Piece::Fraction(..)) => after,
+                        _ if seconds => parts.read_fraction(after).unwrap_or(after),
+                        _ => after,
+                    }
+                }
+                Piece::Fraction(_, true, count) => {
+                    let digits = rest.get(..1 + count)?;
+                    (digits.starts_with(['.', ',']) && parts.nanos_of(&digits[1..])).then_some(&rest[1 + count..])?
+                }
+                Piece::Fraction(..) => parts.read_fraction(rest).unwrap_or(rest),
+            };
+        }
+        rest.is_empty().then_some(parts)
+    }
+}
+
+/// A fraction of a second at the beginning of a layout's rest.
+fn fraction(rest: &str) -> Option<Piece> {
+    let point = rest.chars().next().filter(|char| matches!(char, '.' | ','))?;
+    let digit = rest[1..].chars().next().filter(|char| matches!(char, '0' | '9'))?;
+    let count = rest[1..].chars().take_while(|char| *char == digit).count();
+    let ends = !rest[1 + count..].starts_with(|char: char| char.is_ascii_digit());
+    ends.then_some(Piece::Fraction(point, digit == '0', count))
+}
+
+fn is_element(rest: &str, element: &str) -> bool {
+    // `Jan` and `Mon` are words of their own, not the beginning of one; `_2006` is an underscore and a year.
+    match rest.strip_prefix(element) {
+        Some(after) => match element {
+            "Jan" | "Mon" => !after.starts_with(|char: char| char.is_ascii_lowercase()),
+            "_2" => !after.starts_with("006"),
+            _ => true,
+        },
+        None => false,
+    }
+}
+
+fn write_element(time: &Zoned, element: &str, out: &mut String) {
+    let hour12 = match time.hour() % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    let (month, day) = (month_name(time.month()), day_name(time.weekday()));
+    // Writing to a string cannot fail.
+    let _ = match element {
+        "January" => out.write_str(month),
+        "Jan" => out.write_str(&month[..3]),
+        "Monday" => out.write_str(day),
+        "Mon" => out.write_str(&day[..3]),
+        "MST" => write!(out, "{}", time.strftime("%Z")),
+        "2006" => write!(out, "{:04}", time.year()),
+        "06" => write!(out, "{:02}", time.year().rem_euclid(100)),
+        "01" => write!(out, "{:02}", time.month()),
+        "1" => write!(out, "{}", time.month()),
+        "002" => write!(out, "{:03}", time.day_of_year()),
+        "__2" => write!(out, "{:3}", time.day_of_year()),
+        "02" => write!(out, "{:02}", time.day()),
+        "_2" => write!(out, "{:2}", time.day()),
+        "2" => write!(out, "{}", time.day()),
+        "15" => write!(out, "{:02}", time.hour()),
+        "03" => write!(out, "{hour12:02}"),
+        "3" => write!(out, "{hour12}"),
+        "04" => write!(out, "{:02}", time.minute()),
+        "4" => write!(out, "{}", time.minute()),
+        "05" => write!(out, "{:02}", time.second()),
+        "5" => write!(out, "{}", time.second()),
+        "PM" => out.write_str(if time.hour() >= 12 { "PM" } else { "AM" }),
+        "pm" => out.write_str(if time.hour() >= 12 { "pm" } else { "am" }),
+        zone => write_offset(time.offset().seconds(), zone, out),
+    };
+}
+
+fn write_offset(seconds: i32, element: &str, out: &mut String) -> std::fmt::Result {
+    if element.starts_with('Z') && seconds == 0 {
+        return out.write_char('Z');
+    }
+    let (sign, all) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
+    let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
+    match &element[1..] {
+        "07" => write!(out, "{sign}{hours:02}"),
+        "0700" => write!(out, "{sign}{hours:02}{minutes:02}"),
+        "07:00" => write!(out, "{sign}{hours:02}:{minutes:02}"),
+        "070000" => write!(out, "{sign}{hours:02}{minutes:02}{rest:02}"),
+        _ => write!(out, "{sign}{hours:02}:{minutes:02}:{rest:02}"),
+    }
+}
+
+/// Takes literal text off; a blank in the layout stands for any number of them.
+fn skip<'a>(mut text: &'a str, expected: &str) -> Option<&'a str> {
+    let mut chars = expected.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char == ' ' {
+            if !text.is_empty() && !text.starts_with(' ') {
+                return None;
+            }
+            while chars.next_if_eq(&' ').is_some() {}
+            text = text.trim_start_matches(' ');
+        } else {
+            text = text.strip_prefix(char)?;
+        }
+    }
+    Some(text)
+}
+
+/// What was read so far; what a layout does not have is zero or one.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// None: the layout has no date.
+    pub(super) year: i16,
+    pub(super) month: i8,
+    pub(super) day: i8,
+    day_of_year: Option<i16>,
+    hour: i8,
+    afternoon: Option<bool>,
+    minute: i8,
+    second: i8,
+    nanos: i32,
+    offset: Option<Offset>,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            year: 0,
+            month: 1,
+            day: 1,
+            day_of_year: None,
+            hour: 0,
+            afternoon: None,
+            minute: 0,
+            second: 0,
+            nanos: 0,
+            offset: None,
+        }
+    }
+}
+
+/// A number of one or two digits, or of two exactly.
+fn number(text: &str, fixed: bool) -> Option<(i8, &str)> {
+    let count = text.bytes().take(2).take_while(u8::is_ascii_digit).count();
+    if count == 0 || (fixed && count < 2) {
+        return None;
+    }
+    Some((text[..count].parse().ok()?, &text[count..]))
+}
+
+/// The index of the name the text begins with, in any case.
+fn name<'a>(text: &'a str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &'a str)> {
+    let begins = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+    names.enumerate().find(|(_, name)| begins(name)).map(|(index, name)| (index, &text[name.len()..]))
+}
+
+impl Parts {
+    /// Reads one element and answers what follows it.
+    fn read<'a>(&mut self, text: &'a str, element: &str) -> Option<&'a str> {
+        let days = || (0..7).map(|day| super::DAYS[day]);
+        let months = || (1..=12).map(month_name);
+        let rest;
+        match element {
+            "2006" => {
+                let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+                (self.year, rest) = (digits.parse().ok()?, &text[4..]);
+            }
+            "06" => {
+                let (year, after) = number(text, true)?;
+                (self.year, rest) = (i16::from(year) + if year >= 69 { 1900 } else { 2000 }, after);
+            }
+            "January" | "Jan" => {
+                let (index, after) = if element == "Jan" {
+                    name(text, months().map(|month| &month[..3]))?
+                } else {
+                    name(text, months())?
+                };
+                (self.month, rest) = (i8::try_from(index + 1).ok()?, after);
+            }
+            "Monday" => rest = name(text, days())?.1,
+            "Mon" => rest = name(text, days().map(|day| &day[..3]))?.1,
+            "1" | "01" => (self.month, rest) = number(text, element == "01")?,
+            "2" | "02" | "_2" => {
+                let text = if element == "_2" { text.strip_prefix(' ').unwrap_or(text) } else { text };
+                (self.day, rest) = number(text, element == "02")?;
+            }
+            "002" | "__2" => {
+                let text = if element == "__2" { text.trim_start_matches(' ') } else { text };
+                let count = text.bytes().take(3).take_while(u8::is_ascii_digit).count();
+                self.day_of_year = Some(text[..count].parse().ok()?);
+                rest = &text[count..];
+            }
+            "15" => (self.hour, rest) = number(text, false).filter(|(hour, _)| *hour < 24)?,
+            "3" | "03" => (self.hour, rest) = number(text, element == "03").filter(|(hour, _)| *hour <= 12)?,
+            "4" | "04" => (self.minute, rest) = number(text, element == "04")?,
+            "5" | "05" => (self.second, rest) = number(text, element == "05")?,
+            "PM" | "pm" => {
+                let (afternoon, forenoon) = if element == "PM" { ("PM", "AM") } else { ("pm", "am") };
+                let word = text.get(..2)?;
+                self.afternoon = Some(word == afternoon);
+                rest = (word == afternoon || word == forenoon).then_some(&text[2..])?;
+            }
+            "MST" => rest = self.read_zone_name(text)?,
+            _ => rest = self.read_offset(text, element)?,
+        }
+        Some(rest)
+    }
+
+    /// A point and digits, at most nine of which count.
+    fn read_fraction<'a>(&mut self, text: &'a str) -> Option<&'a str> {
+        let digits = text.strip_prefix(['.', ','])?;
+        let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+        (count > 0 && self.nanos_of(&digits[..count])).then_some(&digits[count..])
+    }
+
+    fn nanos_of(&mut self, digits: &str) -> bool {
+        let nine: String = digits.chars().chain(std::iter::repeat('0')).take(9).collect();
+        let nanos = nine.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        self.nanos = nanos.unwrap_or_default();
+        nanos.is_some()
+    }
+
+    /// An abbreviation of a zone. Only UTC and `GMT±n` say what the offset is; the others count as none, as in Go.
+    fn read_zone_name<'a>(&mut self, text: &'a str) -> Option<&'a str> {
+        let letters = text.bytes().take_while(u8::is_ascii_uppercase).count();
+        if let Some(rest) = text.strip_prefix("GMT") {
+            let count =
+                rest.bytes().take(3).take_while(|byte| matches!(byte, b'+' | b'-') || byte.is_ascii_digit()).count();
+            let hours: i32 = rest[..count].parse().unwrap_or(0);
+            self.offset = self.offset.or(Offset::from_seconds(hours * 3600).ok());
+            return Some(&rest[count..]);
+        }
+        if !(3..=5).contains(&letters) {
+            return None;
+        }
+        self.offset = self.offset.or(Some(Offset::UTC));
+        Some(&text[letters..])
+    }
+
+    fn read_offset<'a>(&mut self, text: &'a str, element: &str) -> Option<&'a str> {
+        if element.starts_with('Z') && text.starts_with('Z') {
+            self.offset = Some(Offset::UTC);
+            return Some(&text[1..]);
+        }
+        let shown = text.get(..element.len())?;
+        let sign = match shown.as_bytes().first()? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let mut digits = String::new();
+        for (expected, found) in element.chars().zip(shown.chars()).skip(1) {
+            match (expected, found) {
+                (':', ':') => {}
+                (expected, found) if expected != ':' && found.is_ascii_digit() => digits.push(found),
+                _ => return None,
+            }
+        }
+        let part = |index: usize| digits.get(index * 2..index * 2 + 2).map_or(Some(0), |part| part.parse::<i32>().ok());
+        let (hours, minutes, seconds) = (part(0)?, part(1)?, part(2)?);
+        if hours > 24 || minutes >= 60 || seconds >= 60 {
+            return None;
+        }
+        self.offset = Some(Offset::from_seconds(sign * (hours * 3600 + minutes * 60 + seconds)).ok()?);
+        Some(&text[element.len()..])
+    }
+
+    /// The instant; what carries no zone is meant in `zone`, what carries no year in the year of `today`, what carries no date at all
+    /// `today`.
+    pub(super) fn timestamp(&self, zone: &TimeZone, today: Option<Date>) -> Option<Timestamp> {
+        let hour = match self.afternoon {
+            Some(true) if self.hour < 12 => self.hour + 12,
+            Some(false) if self.hour == 12 => 0,
+            _ => self.hour,
+        };
+        let time = Time::new(hour, self.minute, self.second, self.nanos).ok()?;
+        let date = match (today, self.day_of_year) {
+            (Some(today), _) if self.year == 0 => {
+                if self.month == 1 && self.day == 1 {
+                    today
+                } else {
+                    Date::new(today.year(), self.month, self.day).ok()?
+                }
+            }
+            (_, Some(day)) => Date::new(self.year, 1, 1).ok()?.with().day_of_year(day).build().ok()?,
+            _ => Date::new(self.year, self.month, self.day).ok()?,
+        };
+        let civil = DateTime::from_parts(date, time);
+        match self.offset {
+            Some(offset) => offset.to_timestamp(civil).ok(),
+            None => zone.to_ambiguous_timestamp(civil).compatible().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints() {
+        let time: Timestamp = "2024-03-05T16:07:08.0409Z".parse().unwrap();
+        for (layout, zone, expect) in [
+            ("2006-01-02T15:04:05.000Z07:00", "UTC", "2024-03-05T16:07:08.040Z"),
+            ("2006-01-02T15:04:05.999999999Z07:00", "Asia/Shanghai", "2024-03-06T00:07:08.0409+08:00"),
+            ("Mon Jan _2 3:4:5 PM 06 -0700 MST", "UTC", "Tue Mar  5 4:7:8 PM 24 +0000 UTC"),
+            ("Monday January 002 .00x 15h", "UTC", "Tuesday March 065 .04x 16h"),
+            ("05,000000000000", "UTC", "08,040900000000"),
+            ("_2006 January2", "UTC", "_2024 March5"),
+        ] {
+            let zoned = time.to_zoned(TimeZone::get(zone).unwrap());
+            assert_eq!(Layout::new(layout).format(&zoned), expect, "{layout}");
+        }
+    }
+
+    #[test]
+    fn reads() {
+        for (layout, text, expect) in [
+            ("2006-01-02 15:04:05", "2024-03-05 16:07:08", "2024-03-05T16:07:08Z"),
+            ("2006-01-02 15:04:05", "2024-03-05   16:07:08.25", "2024-03-05T16:07:08.25Z"),
+            ("2006-1-2 15", "2024-03-05 6", "2024-03-05T06:00:00Z"),
+            ("Jan _2 06 3:04pm", "mar  5 24 4:07pm", "2024-03-05T16:07:00Z"),
+            ("Monday, 02-Jan-06 15:04:05 MST", "tuesday, 05-Mar-24 16:07:08 GMT", "2024-03-05T16:07:08Z"),
+            ("2006 002", "2024 065", "2024-03-05T00:00:00Z"),
+            ("2006-01-02T15:04:05.000Z0700", "2024-03-05T16:07:08.500+0130", "2024-03-05T14:37:08.5Z"),
+            ("2006-01-02 3PM", "2024-03-05 12AM", "2024-03-05T00:00:00Z"),
+        ] {
+            let parts = Layout::new(layout).parse(text).unwrap_or_else(|| panic!("{text} as {layout}"));
+            assert_eq!(parts.timestamp(&TimeZone::UTC, None), Some(expect.parse().unwrap()), "{text}");
+        }
+        for (layout, text) in [
+            ("2006-01-02", "2024-3-5"),
+            ("2006-01-02", "2024-03-05x"),
+            ("15:04", "24:00"),
+            ("Jan", "Mär"),
+            ("Z07:00", "z"),
+            ("-0700", "+08:0"),
+            ("05.000", "08.5"),
+        ] {
+            assert!(Layout::new(layout).parse(text).is_none(), "{text} as {layout}");
+        }
+        assert_eq!(Layout::new("2006-01-02").parse("2023-02-29").unwrap().timestamp(&TimeZone::UTC, None), None);
+    }
+}
