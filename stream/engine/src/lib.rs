@@ -6,6 +6,7 @@
 
 mod ack;
 mod analytic;
+mod busy;
 mod convert;
 mod core;
 mod emission;

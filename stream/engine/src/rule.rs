@@ -1,13 +1,14 @@
 //! A running rule: the thin task that drives a core, and the tasks of its sinks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgeward_functions::Context;
 use edgeward_service::{Tasks, clock};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
+use crate::busy::Busy;
 use crate::core::Core;
 use crate::emission::Emission;
 use crate::metrics::NodeMetrics;
@@ -52,6 +53,7 @@ struct Shared {
     sinks: Vec<Arc<SinkTask>>,
     /// What was seen last, for when the core is busy.
     last_metrics: Mutex<Vec<NodeMetrics>>,
+    busy: Mutex<Busy>,
 }
 
 impl RuleTask {
@@ -92,7 +94,7 @@ impl RuleTask {
                 (stream.definition().name.clone(), stream, attachment)
             })
             .collect();
-        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks, last_metrics: Mutex::default() });
+        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks, last_metrics: Mutex::default(), busy: Mutex::default() });
         let (sender, status) = watch::channel(RuleStatus::Running);
         let own_thread = program.calls_users;
         let open = program.inputs;
@@ -134,6 +136,12 @@ impl RuleHandle {
     /// The state of all operators, to be given to [`RuleTask::start`] later.
     pub fn snapshot(&self) -> Vec<u8> {
         self.shared.core.lock().snapshot()
+    }
+
+    /// How long the rule's task has worked, in all and in the last 30 s.
+    pub fn busy(&self) -> (Duration, Duration) {
+        let busy = self.shared.busy.lock();
+        (busy.total(), busy.lately())
     }
 
     /// Counters of every node of the plan, in the plan's order.
@@ -193,7 +201,9 @@ impl Runner {
                 () = self.shared.queue.ready() => {}
                 () = until(timer) => {}
             }
+            let begin = Instant::now();
             self.turn(&mut inbox, &mut out);
+            self.shared.busy.lock().add(begin);
             for emission in out.drain(..) {
                 self.send(emission).await;
             }

@@ -17,10 +17,11 @@ use crate::registry::Registry;
 use crate::run::World;
 use crate::shared::SharedStreams;
 use crate::store::Store;
+use crate::trace::Traces;
 use crate::transfer::{AsyncImports, Imported};
 use crate::trial::Trials;
 use crate::uploads::Uploads;
-use crate::{Hosts, Options, columns, rest, status};
+use crate::{Hosts, Logs, Options, columns, rest, status};
 
 /// The rules service.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl Rules {
                 catalog,
                 confs,
                 shared: SharedStreams::default(),
+                traces: Traces::default(),
                 hosts,
                 plugins,
                 store,
@@ -54,7 +56,7 @@ impl Rules {
             },
             rules: RwLock::new(BTreeMap::new()),
             changes: tokio::sync::Mutex::default(),
-            zone: options.timezone.clone(),
+            zone: RwLock::new(options.timezone.clone()),
             max_definitions: options.max_definitions,
             patrol: options.rule_patrol_interval,
         });
@@ -68,9 +70,14 @@ impl Rules {
                 imports: AsyncImports::default(),
                 trials: Trials::default(),
                 uploads: Arc::new(Uploads::new(folder)),
+                logs: options.logs.clone(),
             };
         // Listening comes first: a taken port is told before any rule runs.
         let listener = match options.rest {
+            Some(address) => Some(rest::listen(address).await?),
+            None => None,
+        };
+        let prometheus = match options.prometheus {
             Some(address) => Some(rest::listen(address).await?),
             None => None,
         };
@@ -81,6 +88,9 @@ impl Rules {
             let behaviour = rest::Behaviour { max_body_bytes: options.max_body_bytes, keys: options.authentication };
             rest::serve(listener, handle.clone(), behaviour, &tasks);
             tracing::info!(%address, "rules' REST started");
+        }
+        if let Some((listener, _)) = prometheus {
+            rest::serve_metrics(listener, handle.clone(), &tasks);
         }
         Ok(handle)
     }
@@ -97,6 +107,7 @@ pub struct Handle {
     pub(crate) imports: AsyncImports,
     pub(crate) trials: Trials,
     pub(crate) uploads: Arc<Uploads>,
+    pub(crate) logs: Option<Logs>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -245,7 +256,7 @@ impl Handle {
     /// # Errors
     /// The rule is wrong.
     pub fn validate_rule(&self, json: &str) -> Result<Vec<String>> {
-        let definition = Definition::parse(json, None, &self.registry.zone)?;
+        let definition = Definition::parse(json, None, &self.registry.zone())?;
         Ok(self.registry.world.check(&definition)?.sources())
     }
 

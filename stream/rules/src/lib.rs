@@ -22,11 +22,13 @@ mod secrets;
 mod shared;
 mod status;
 mod store;
+mod trace;
 mod transfer;
 mod trial;
 mod uploads;
+mod usage;
 
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};
 pub use handle::{Handle, Rules};
-pub use options::Options;
+pub use options::{LogChange, Logs, Options};

@@ -2,9 +2,42 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+
+/// Changes of the log; what is none stays.
+#[derive(Debug, Clone, Copy)]
+pub struct LogChange {
+    /// Write debug messages.
+    pub debug: Option<bool>,
+    /// Write to the console.
+    pub console: Option<bool>,
+    /// Write to files.
+    pub file: Option<bool>,
+}
+
+/// Whoever keeps the log.
+#[derive(Clone)]
+pub struct Logs(Arc<dyn Fn(LogChange) + Send + Sync>);
+
+impl Logs {
+    /// Changes go to this function.
+    pub fn new(change: impl Fn(LogChange) + Send + Sync + 'static) -> Logs {
+        Logs(Arc::new(change))
+    }
+
+    pub(crate) fn apply(&self, change: LogChange) {
+        (self.0)(change);
+    }
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Logs")
+    }
+}
 
 /// Options of the rules service.
 #[derive(Debug, Clone)]
@@ -27,6 +60,10 @@ pub struct Options {
     pub etc_dir: Option<PathBuf>,
     /// Functions, sources and sinks users brought, opened before; none: only what is built in.
     pub plugins: Option<edgeward_plugins::Manager>,
+    /// Where `/metrics` is served by itself (`basic.prometheus`, port 20499); REST has it too. None: only there.
+    pub prometheus: Option<SocketAddr>,
+    /// What `PATCH /configs` changes of the log; none: those settings are taken and have no effect.
+    pub logs: Option<Logs>,
     /// `POST /stop` ends the program.
     pub allow_stop: bool,
 }
@@ -44,6 +81,8 @@ impl Options {
             authentication: None,
             etc_dir: None,
             plugins: None,
+            prometheus: None,
+            logs: None,
             allow_stop: false,
         }
     }

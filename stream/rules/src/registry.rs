@@ -21,7 +21,8 @@ pub(crate) struct Registry {
     pub(crate) world: World,
     pub(crate) rules: RwLock<BTreeMap<String, Arc<Rule>>>,
     pub(crate) changes: tokio::sync::Mutex<()>,
-    pub(crate) zone: TimeZone,
+    /// `basic.timezone`; `/configs` may change it.
+    pub(crate) zone: RwLock<TimeZone>,
     pub(crate) max_definitions: usize,
     /// `basic.rulePatrolInterval`.
     pub(crate) patrol: Duration,
@@ -96,10 +97,15 @@ impl Rule {
 }
 
 impl Registry {
+    /// The time zone of rules that are read or started now.
+    pub(crate) fn zone(&self) -> TimeZone {
+        self.zone.read().clone()
+    }
+
     /// Takes the stored rules in and starts those that ran.
     pub(crate) fn boot(self: &Arc<Self>) -> Result<()> {
         for (id, text) in self.world.store.load(Kind::Rule)? {
-            let definition = match Definition::parse(&text, Some(&id), &self.zone) {
+            let definition = match Definition::parse(&text, Some(&id), &self.zone()) {
                 Ok(definition) => definition,
                 Err(error) => {
                     tracing::error!(rule = id, %error, "a stored rule cannot be read and is left out; delete and create it again");
@@ -129,7 +135,7 @@ impl Registry {
         let entry = |(id, rule): (&String, &Arc<Rule>)| {
             let definition = rule.definition();
             let state = rule.life.lock().state.text();
-            json!({"id": id, "name": definition.name, "status": state, "version": definition.version, "trace": false, "tags": definition.tags})
+            json!({"id": id, "name": definition.name, "status": state, "version": definition.version, "trace": self.world.traces.is_on(id), "tags": definition.tags})
         };
         Value::Array(self.rules.read().iter().map(entry).collect())
     }
@@ -144,7 +150,7 @@ impl Registry {
     /// Creates a rule and starts it unless it is not to be triggered. Returns its id.
     pub(crate) async fn create(self: &Arc<Self>, text: &str) -> Result<String> {
         let _changes = self.changes.lock().await;
-        let definition = Definition::parse(text, None, &self.zone)?;
+        let definition = Definition::parse(text, None, &self.zone())?;
         let id = definition.id.clone();
         if self.rules.read().contains_key(&id) {
             return Err(RulesError::refused(Code::Rule, format!("rule {id} already exists")));
@@ -176,9 +182,9 @@ impl Registry {
         };
         let _changes = self.changes.lock().await;
         let old = rule.definition();
-        let mut new = Definition::parse(text, Some(id), &self.zone)?;
+        let mut new = Definition::parse(text, Some(id), &self.zone())?;
         secrets::restore(&mut new.document, &old.document);
-        let new = Definition::new(new.document, Some(id), &self.zone)?;
+        let new = Definition::new(new.document, Some(id), &self.zone())?;
         if !(new.version.is_empty() && old.version.is_empty()) && new.version <= old.version {
             let message = format!(
                 "rule {id} already exists with version ({}), new version ({}) is lower",
@@ -203,6 +209,7 @@ impl Registry {
         let rule = self.get(id)?;
         self.world.store.delete(Kind::Rule, id).await?;
         self.rules.write().remove(id);
+        self.world.traces.forget(id);
         self.halt(&rule, "canceled manually").await;
         Ok(())
     }
@@ -307,7 +314,7 @@ impl Registry {
         let since = clock::now_ms();
         let mut will = "schedule terminated";
         loop {
-            match schedule.phase(clock::now_ms(), since, &self.zone) {
+            match schedule.phase(clock::now_ms(), since, &self.zone()) {
                 Phase::Over => return rule.ended(State::Stopped, will),
                 Phase::Wait(until) => {
                     {

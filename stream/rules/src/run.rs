@@ -14,6 +14,7 @@ use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
 use crate::shared::{Running, SharedStreams};
 use crate::store::Store;
+use crate::trace::Traces;
 
 /// How long sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) catalog: Catalog,
     pub(crate) confs: Arc<Confs>,
     pub(crate) shared: SharedStreams,
+    pub(crate) traces: Traces,
     pub(crate) hosts: Hosts,
     pub(crate) plugins: Option<edgeward_plugins::Manager>,
     pub(crate) store: Store,
@@ -90,7 +92,7 @@ impl World {
         let saved = if acknowledge { self.store.state(&definition.id)? } else { None };
         let start = |saved: Option<&[u8]>| -> Result<RuleHandle> {
             let engine_streams = streams.iter().map(|running| running.stream.clone()).collect();
-            Ok(RuleTask::start(&definition.id, &plan, engine_streams, self.sinks(definition, &tasks)?, saved, &tasks)?)
+            Ok(RuleTask::start(&definition.id, &plan, engine_streams, self.traces.watch_all(&definition.id, self.sinks(definition, &tasks)?), saved, &tasks)?)
         };
         let handle = match start(saved.as_deref()) {
             Err(error) if saved.is_some() => {

@@ -18,6 +18,7 @@ use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
 use crate::run::{Run, World};
 use crate::shared::SharedStreams;
+use crate::trace::Traces;
 
 /// How long a trial lasts, as in eKuiper.
 const LIFE: Duration = Duration::from_secs(5 * 60);
@@ -92,13 +93,14 @@ impl Handle {
         let bound = world.hosts.http.start().await;
         let port = bound.map_err(|error| RulesError::refused(Code::Io, format!("cannot serve results: {error}")))?.port();
         let id = if request.id.is_empty() { format!("trial_{}", clock::now_ms()) } else { request.id.clone() };
-        let definition = Definition::new(document(&id, &request), None, &self.registry.zone)?;
+        let definition = Definition::new(document(&id, &request), None, &self.registry.zone())?;
         let tasks = world.tasks.child(format!("trial {id}"));
         let mocked = world.catalog.stand_in(|create| request.mocks.get(&create.name).map(|mock| mock.stream(create)));
         let world = World {
             catalog: mocked,
             confs: world.confs.clone(),
             shared: SharedStreams::default(),
+            traces: Traces::default(),
             hosts: world.hosts.clone(),
             plugins: world.plugins.clone(),
             store: world.store.clone(),

@@ -12,6 +12,7 @@ mod reply;
 mod rules;
 mod streams;
 mod system;
+mod trace;
 mod trial;
 
 use std::net::SocketAddr;
@@ -54,6 +55,17 @@ pub(crate) fn serve(listener: TcpListener, handle: Handle, behaviour: Behaviour,
     });
 }
 
+/// Serves `/metrics` alone.
+pub(crate) fn serve_metrics(listener: TcpListener, handle: Handle, tasks: &Tasks) {
+    let (app, node) = (system::metrics().with_state(handle), tasks.clone());
+    tasks.spawn("prometheus", async move {
+        let stop = async move { node.cancelled().await };
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "the metrics of rules are no longer served");
+        }
+    });
+}
+
 fn router(handle: Handle, behaviour: Behaviour) -> Router {
     let api = Router::new()
         .merge(system::routes())
@@ -65,6 +77,7 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(trial::routes())
         .merge(files::routes())
         .merge(forms::routes())
+        .merge(trace::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
         .with_state(handle);

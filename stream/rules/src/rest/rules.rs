@@ -102,9 +102,8 @@ async fn scan_tables(State(handle): State<Handle>, Path(id): Path<String>) -> Re
     document(json!(handle.rule_scan_tables(&id).or_fail("get rule scan tables error")?))
 }
 
-async fn cpu() -> Reply {
-    let error = RulesError::refused(Code::General, "cpu usage of rules is not measured by this version");
-    Err(error).or_fail("get rules cpu usage error")
+async fn cpu(State(handle): State<Handle>) -> Reply {
+    document(handle.registry.cpu_usage())
 }
 
 #[derive(Deserialize)]
