@@ -61,17 +61,16 @@ impl Rules {
             patrol: options.rule_patrol_interval,
         });
         let stop = options.allow_stop.then(|| parent.clone());
-        let mut handle =
-            Handle {
-                registry,
-                address: None,
-                stop,
-                last_import: Arc::default(),
-                imports: AsyncImports::default(),
-                trials: Trials::default(),
-                uploads: Arc::new(Uploads::new(folder)),
-                logs: options.logs.clone(),
-            };
+        let mut handle = Handle {
+            registry,
+            address: None,
+            stop,
+            last_import: Arc::default(),
+            imports: AsyncImports::default(),
+            trials: Trials::default(),
+            uploads: Arc::new(Uploads::new(folder)),
+            logs: options.logs.clone(),
+        };
         // Listening comes first: a taken port is told before any rule runs.
         let listener = match options.rest {
             Some(address) => Some(rest::listen(address).await?),

@@ -92,7 +92,14 @@ impl World {
         let saved = if acknowledge { self.store.state(&definition.id)? } else { None };
         let start = |saved: Option<&[u8]>| -> Result<RuleHandle> {
             let engine_streams = streams.iter().map(|running| running.stream.clone()).collect();
-            Ok(RuleTask::start(&definition.id, &plan, engine_streams, self.traces.watch_all(&definition.id, self.sinks(definition, &tasks)?), saved, &tasks)?)
+            Ok(RuleTask::start(
+                &definition.id,
+                &plan,
+                engine_streams,
+                self.traces.watch_all(&definition.id, self.sinks(definition, &tasks)?),
+                saved,
+                &tasks,
+            )?)
         };
         let handle = match start(saved.as_deref()) {
             Err(error) if saved.is_some() => {

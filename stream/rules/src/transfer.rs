@@ -40,7 +40,11 @@ impl Imported {
     /// The errors under every key of an export.
     pub(crate) fn response(&self) -> Value {
         let mut all = Map::new();
-        for key in ["streams", "tables", "rules", "uploads", "scripts"].into_iter().chain(EMPTY).chain(CONFIGS.map(|(key, _)| key)) {
+        for key in ["streams", "tables", "rules", "uploads", "scripts"]
+            .into_iter()
+            .chain(EMPTY)
+            .chain(CONFIGS.map(|(key, _)| key))
+        {
             all.insert(key.into(), self.errors.get(key).cloned().unwrap_or_else(|| json!({})));
         }
         all.into()

@@ -91,7 +91,8 @@ impl Handle {
     pub(crate) async fn create_trial(&self, request: Request) -> Result<(String, u16)> {
         let world = &self.registry.world;
         let bound = world.hosts.http.start().await;
-        let port = bound.map_err(|error| RulesError::refused(Code::Io, format!("cannot serve results: {error}")))?.port();
+        let port =
+            bound.map_err(|error| RulesError::refused(Code::Io, format!("cannot serve results: {error}")))?.port();
         let id = if request.id.is_empty() { format!("trial_{}", clock::now_ms()) } else { request.id.clone() };
         let definition = Definition::new(document(&id, &request), None, &self.registry.zone())?;
         let tasks = world.tasks.child(format!("trial {id}"));
@@ -109,7 +110,8 @@ impl Handle {
         world.check(&definition)?;
         let path = places(&definition, &world.hosts, &tasks)?;
         self.remove_trial(&id).await;
-        let trial = Arc::new(Trial { definition, world, _path: Mutex::new(path), run: Mutex::default(), tasks: tasks.clone() });
+        let trial =
+            Arc::new(Trial { definition, world, _path: Mutex::new(path), run: Mutex::default(), tasks: tasks.clone() });
         {
             let mut trials = self.trials.lock();
             if trials.len() >= MAX_TRIALS {

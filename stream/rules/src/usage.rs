@@ -14,7 +14,9 @@ const FIGURES: [Figure; 7] = [
     ("records_in_total", "counter", "Messages received", |node| Some(signed(node.records_in))),
     ("records_out_total", "counter", "Messages sent", |node| Some(signed(node.records_out))),
     ("messages_processed_total", "counter", "Messages worked on", |node| Some(signed(node.processed))),
-    ("process_latency_us", "gauge", "Latency of the last message in microseconds", |node| Some(signed(node.latency_us))),
+    ("process_latency_us", "gauge", "Latency of the last message in microseconds", |node| {
+        Some(signed(node.latency_us))
+    }),
     ("buffer_length", "gauge", "Messages waiting", |node| Some(signed(node.buffer_length))),
     ("exceptions_total", "counter", "Messages that failed", |node| Some(signed(node.exceptions))),
     ("connection_status", "gauge", "1 connected, 0 connecting, -1 disconnected", |node| {

@@ -114,7 +114,9 @@ fn field(line: &str) -> Option<Value> {
     let (letters, choices) = flags.split_once('{').unwrap_or((flags, ""));
     let choices: Vec<Value> = match choices.strip_suffix('}') {
         None => Vec::new(),
-        Some(list) if kind == "int" => list.split(',').filter_map(|item| item.parse::<i64>().ok().map(Value::from)).collect(),
+        Some(list) if kind == "int" => {
+            list.split(',').filter_map(|item| item.parse::<i64>().ok().map(Value::from)).collect()
+        }
         Some(list) => list.split(',').map(Value::from).collect(),
     };
     let control = match kind {
@@ -232,7 +234,8 @@ pub(crate) fn functions(users: &[String]) -> Value {
     });
     let mut all = vec![json!({"name": "internal", "type": "internal", "functions": described.collect::<Vec<_>>()})];
     if !users.is_empty() {
-        let brought: Vec<Value> = users.iter().map(|name| json!({"name": name, "example": format!("{name}(col1)")})).collect();
+        let brought: Vec<Value> =
+            users.iter().map(|name| json!({"name": name, "example": format!("{name}(col1)")})).collect();
         all.push(json!({"name": "users", "type": "portable", "functions": brought}));
     }
     all.into()
@@ -270,7 +273,8 @@ mod tests {
     fn keys_fill_their_fields() {
         let keys = json!({"lab": {"Server": "tcp://h:1"}});
         let shown = form(Kind::Source, "mqtt").by_key(keys.as_object().unwrap());
-        let server = |key: &str| shown[key].as_array().unwrap().iter().find(|field| field["name"] == "server").cloned().unwrap();
+        let server =
+            |key: &str| shown[key].as_array().unwrap().iter().find(|field| field["name"] == "server").cloned().unwrap();
         assert_eq!(server("lab")["default"], "tcp://h:1");
         assert_eq!((server("lab")["exist"].clone(), server("default")["exist"].clone()), (true.into(), Value::Null));
         assert_eq!(server("default")["default"], "tcp://127.0.0.1:1883");

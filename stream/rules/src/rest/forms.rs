@@ -89,5 +89,7 @@ async fn operators() -> Reply {
 /// All configuration keys: what a `resourceId`, a CONF_KEY or a `connectionSelector` may name.
 async fn resources(State(handle): State<Handle>) -> Reply {
     let names = handle.registry.world.confs.names();
-    document(names.into_iter().map(|(scope, kind, key)| json!({"category": scope, "type": kind, "name": key})).collect())
+    document(
+        names.into_iter().map(|(scope, kind, key)| json!({"category": scope, "type": kind, "name": key})).collect(),
+    )
 }

@@ -28,7 +28,9 @@ fn told<T>(result: Result<T>, answer: impl FnOnce(T) -> String) -> Reply {
 
 async fn create(State(handle): State<Handle>, body: String) -> Reply {
     match serde_json::from_str::<Request>(&body) {
-        Ok(request) => told(handle.create_trial(request).await, |(id, port)| json!({"id": id, "port": port}).to_string()),
+        Ok(request) => {
+            told(handle.create_trial(request).await, |(id, port)| json!({"id": id, "port": port}).to_string())
+        }
         Err(error) => text(StatusCode::BAD_REQUEST, json!({"msg": format!("Invalid body: {error}")}).to_string()),
     }
 }
