@@ -24,6 +24,7 @@ mod log;
 mod lookup;
 mod memory;
 mod mqtt;
+mod nats;
 mod nop;
 #[cfg(test)]
 mod peer;

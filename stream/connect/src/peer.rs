@@ -1,5 +1,6 @@
 //! Programs of others that the tests talk to.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -55,6 +56,29 @@ pub(crate) fn left_out(what: &str) {
 /// A port that was free a moment ago, for programs that cannot choose one themselves.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(words: &[&str]) {
+    let output = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Writes a certificate for 127.0.0.1 and its key; none without openssl.
+pub(crate) fn certificate(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        left_out("openssl");
+        return None;
+    }
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let (out, keyout, config) = (certificate.to_str().unwrap(), key.to_str().unwrap(), folder.join("openssl.cnf"));
+    let text = "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\nsubjectAltName=IP:127.0.0.1\n\
+                basicConstraints=CA:FALSE\n";
+    std::fs::write(&config, text).unwrap();
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let rest = ["-days", "2", "-subj", "/CN=test", "-config", config.to_str().unwrap(), "-out", out, "-keyout", keyout];
+    run(&[&["openssl", "req", "-x509"][..], &curve, &rest].concat());
+    Some((certificate, key))
 }
 
 /// A web server that writes every request as a line of JSON and answers by the last part of the path.

@@ -8,7 +8,7 @@ use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
-    influx, log, memory, mqtt, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
+    influx, log, memory, mqtt, nats, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
 };
 
 /// What a stream asks of a source.
@@ -46,6 +46,7 @@ const SOURCES: &[(&str, MakeSource)] = &[
     ("httppush", httppush::source),
     ("memory", memory::source),
     ("mqtt", mqtt::source),
+    ("nats", nats::source),
     ("redisSub", redis::subscribe),
     ("simulator", simulator::source),
     ("sql", sql::source),
@@ -63,6 +64,7 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("logToMemory", nop::sink),
     ("memory", memory::sink),
     ("mqtt", mqtt::sink),
+    ("nats", nats::sink),
     ("nop", nop::sink),
     ("redis", redis::sink),
     ("redisPub", redis::publish),

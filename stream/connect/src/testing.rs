@@ -112,6 +112,11 @@ impl Running {
         tokio::time::timeout(Duration::from_secs(20), self.rows.recv()).await.expect("a row").expect("a row")
     }
 
+    /// A row that is waiting.
+    pub(crate) fn row_soon(&mut self) -> Option<String> {
+        self.rows.try_recv().ok()
+    }
+
     /// Whether no row is waiting.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.rows.try_recv().is_err()

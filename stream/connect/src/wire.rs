@@ -124,7 +124,7 @@ impl Target {
     }
 
     /// Goes on with TLS.
-    pub(crate) async fn secure(&self, wire: TcpStream, config: &Arc<ClientConfig>) -> Result<Conn, String> {
+    pub(crate) async fn secure(&self, wire: impl Wire + 'static, config: &Arc<ClientConfig>) -> Result<Conn, String> {
         let name = ServerName::try_from(self.host.clone()).map_err(|error| self.failed(&error))?;
         let made = TlsConnector::from(config.clone()).connect(name, wire);
         let made = tokio::time::timeout(PATIENCE, made).await.map_err(|_| self.failed(&"no answer"))?;
@@ -144,6 +144,11 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
+    /// The wire itself, for protocols that go on with TLS.
+    pub(crate) fn into_wire(self) -> Box<dyn Wire> {
+        self.wire
+    }
+
     pub(crate) fn new(wire: Box<dyn Wire>) -> Conn {
         Conn { wire, incoming: BytesMut::new() }
     }

@@ -11,7 +11,7 @@ use super::config::{SinkConfig, SourceConfig};
 use super::database::Database;
 use super::dialect::statements;
 use super::place::Place;
-use crate::peer::{Peer, free_port, left_out};
+use crate::peer::{Peer, certificate, free_port, left_out, run};
 use crate::testing::{emission, look_by, props, request, start, until_some};
 use crate::{Hosts, LookupRequest, registry};
 
@@ -175,24 +175,6 @@ fn folder_for(user: &str) -> Option<(tempfile::TempDir, Vec<String>)> {
     Some((folder, words.into()))
 }
 
-fn run(words: &[&str]) {
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Writes a certificate for 127.0.0.1 and its key.
-fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
-    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let (out, keyout, config) = (certificate.to_str().unwrap(), key.to_str().unwrap(), folder.join("openssl.cnf"));
-    let text = "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\nsubjectAltName=IP:127.0.0.1\n\
-                basicConstraints=CA:FALSE\n";
-    std::fs::write(&config, text).unwrap();
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    let rest = ["-days", "2", "-subj", "/CN=test", "-config", config.to_str().unwrap(), "-out", out, "-keyout", keyout];
-    run(&[&["openssl", "req", "-x509"][..], &curve, &rest].concat());
-    (certificate, key)
-}
-
 async fn wait_for(url: &str) {
     let place = Place::read(&props(&json!({"url": url}))).unwrap();
     until_some(async || Database::new(place.clone()).query("SELECT 1".into()).await.ok()).await;
@@ -213,7 +195,7 @@ async fn a_postgresql_server() {
     let (data, port) = (folder.path().join("data"), free_port());
     let (data, words): (_, Vec<&str>) = (data.to_str().unwrap(), words.iter().map(String::as_str).collect());
     run(&[&words[..], &[initdb.to_str().unwrap(), "-N", "-U", "postgres", "-A", "trust", "-D", data]].concat());
-    let (certificate, key) = certificate(folder.path());
+    let Some((certificate, key)) = certificate(folder.path()) else { return };
     // The server wants its key to be its own, or root's and readable for its group.
     for file in [&certificate, &key] {
         let text = std::fs::read(file).unwrap();
@@ -275,7 +257,7 @@ async fn a_mariadb_server() {
     }
     let Some((folder, _)) = folder_for("nobody") else { return };
     let (data, port) = (folder.path().join("data"), free_port().to_string());
-    let (certificate, key) = certificate(folder.path());
+    let Some((certificate, key)) = certificate(folder.path()) else { return };
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
     let user = "--user=root";
     run(&[
