@@ -7,6 +7,7 @@ use edgeward_engine::trial::Trial;
 use edgeward_engine::{EngineError, Message, Plan, RuleOptions};
 use edgeward_functions::json::Printer;
 use edgeward_functions::{Map, Value};
+use edgeward_sql::SqlError;
 use edgeward_sql::ast::Select;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
@@ -16,7 +17,7 @@ use crate::case::{Action, Case, Input, Rule, Show};
 use crate::compare::{Printed, Teller};
 use crate::from_json;
 use crate::report::{Report, Stage, Verdict};
-use crate::scripts;
+use crate::scripts::{self, Known, Users};
 use crate::sink::Shape;
 use crate::sources::Sources;
 use crate::statements::Definitions;
@@ -28,6 +29,10 @@ pub(crate) enum Stop {
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Stop>;
+
+fn not_parsed(error: SqlError) -> Stop {
+    Stop::Refused(Stage::Parse, error.to_string())
+}
 
 fn refused(stage: Stage) -> impl Fn(EngineError) -> Stop {
     move |error| Stop::Refused(stage, error.to_string())
@@ -69,15 +74,16 @@ impl Case {
         };
         let mut teller = Teller::new(self, Printer::new(zone.clone()), true);
         let mut messages = Vec::new();
+        let users = scripts::functions(&self.scripts)?;
         if let Some(sql) = &self.parse {
-            edgeward_sql::parse_all(sql).map_err(|error| Stop::Refused(Stage::Parse, error.to_string()))?;
+            edgeward_sql::parse_all_with(sql, &Known(users)).map_err(not_parsed)?;
         } else if let Some(steps) = &self.statements {
             let mut store = Definitions::default();
             report.results = Some(steps.iter().map(|step| store.execute(step)).collect());
         } else {
             let sources = Sources::define(self, &zone)?;
             if let Some(rule) = &self.rule {
-                messages = self.run_rule(rule, &sources, &zone, &mut teller, report)?;
+                messages = self.run_rule(rule, &sources, users, &zone, &mut teller, report)?;
             }
         }
         if let Some(expect) = &self.expect {
@@ -92,11 +98,12 @@ impl Case {
         &self,
         rule: &Rule,
         sources: &Sources,
+        users: Option<Users>,
         zone: &TimeZone,
         teller: &mut Teller,
         report: &mut Report,
     ) -> Result<Vec<Printed>> {
-        let select = rule.select()?;
+        let select = rule.select(&Known(users.clone()))?;
         let plan_refused = |text| Stop::Refused(Stage::Plan, text);
         actions::check(rule).map_err(plan_refused)?;
         let mut shape = Shape::read(rule.sink_props()).map_err(plan_refused)?;
@@ -105,7 +112,6 @@ impl Case {
         *teller = Teller::new(self, Printer::new(zone.clone()), options.send_error);
         // What is not sent is listed.
         options.send_error = true;
-        let users = scripts::functions(&self.scripts)?;
         let plan = Plan::with_functions(&select, &options, &|name| sources.engine(name), users)
             .map_err(refused(Stage::Plan))?;
         let id = rule.id.as_deref().unwrap_or("test");
@@ -150,11 +156,9 @@ impl Case {
 }
 
 impl Rule {
-    fn select(&self) -> Result<Select> {
+    fn select(&self, functions: &Known) -> Result<Select> {
         match (&self.sql, &self.graph) {
-            (Some(sql), None) => {
-                edgeward_sql::parse_select(sql).map_err(|error| Stop::Refused(Stage::Parse, error.to_string()))
-            }
+            (Some(sql), None) => edgeward_sql::parse_select_with(sql, functions).map_err(not_parsed),
             (None, Some(_)) => Err(Stop::Invalid("rule.graph cannot be run yet; write the rule as sql".into())),
             _ => Err(Stop::Invalid("a rule needs sql or graph".into())),
         }

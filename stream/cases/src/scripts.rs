@@ -2,14 +2,32 @@
 
 use std::sync::Arc;
 
-use edgeward_functions::UserFunctions;
+use edgeward_functions::{UserFunctions, lookup};
+use edgeward_sql::Functions;
+use edgeward_sql::ast::Call;
 use serde_json::{Map as Object, Value as Json};
 
 use crate::run::{Result, Stop};
 
+/// The functions of a case's scripts.
+pub(crate) type Users = Arc<dyn UserFunctions>;
+
+/// The built-in functions and those of a case, as the parser asks for them.
+pub(crate) struct Known(pub(crate) Option<Users>);
+
+impl Functions for Known {
+    fn knows(&self, name: &str) -> bool {
+        lookup(name).is_some() || self.0.as_ref().is_some_and(|users| users.find(name).is_some())
+    }
+
+    fn check(&self, call: &Call) -> std::result::Result<(), String> {
+        lookup(&call.name).map_or(Ok(()), |function| function.check(&call.args).map_err(|error| error.to_string()))
+    }
+}
+
 /// The functions of `scripts`, each its source, or `{script, isAgg}` for one over the values of a group.
 #[cfg(feature = "javascript")]
-pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Arc<dyn UserFunctions>>> {
+pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Users>> {
     use edgeward_plugins::javascript::{JsFunction, Limits, Script};
 
     #[derive(Debug)]
@@ -45,7 +63,7 @@ pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Arc<dyn
 
 /// None: this program is built without JavaScript.
 #[cfg(not(feature = "javascript"))]
-pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Arc<dyn UserFunctions>>> {
+pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Users>> {
     match scripts.keys().next() {
         None => Ok(None),
         Some(name) => Err(Stop::Invalid(format!("script {name} cannot run: this program is built without JavaScript"))),

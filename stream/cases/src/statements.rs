@@ -25,7 +25,7 @@ impl Definitions {
             Statement::Describe(kind, name) => Ok(vec![describe(self.get(kind, &name)?)]),
             Statement::Explain(kind, name) => self.get(kind, &name).map(|_| vec!["TO BE SUPPORTED".into()]),
             Statement::Drop(kind, name) => {
-                self.get(kind, &name).map_err(|error| format!("Drop {} fails: {error}", word(kind)))?;
+                self.get(kind, &name).map_err(|error| format!("Drop {} fails: {error}.", word(kind)))?;
                 self.by_name.remove(&name);
                 Ok(vec![format!("{} {name} is dropped.", title(kind))])
             }
@@ -35,9 +35,9 @@ impl Definitions {
 
     fn create(&mut self, create: CreateStream) -> Answer {
         let (kind, name) = (create.kind, create.name.clone());
-        let fails = |reason: &str| Err(format!("Create {} fails: {reason}", word(kind)));
+        let fails = |reason: &str| Err(format!("Create {} fails: {reason}.", word(kind)));
         if self.by_name.contains_key(&name) {
-            return fails(&format!("Item {name} already exists."));
+            return fails(&format!("Item {name} already exists"));
         }
         if let Err(reason) = check(&create) {
             return fails(&reason);
@@ -86,9 +86,6 @@ impl Definitions {
 /// Its text.
 pub(crate) fn check(create: &CreateStream) -> Result<(), String> {
     let options = &create.options;
-    if create.kind == StreamKind::Stream && options.kind.is_some() {
-        return Err("KIND is only for tables".into());
-    }
     let memory = options.source_type.as_deref() == Some("memory");
     if options.kind == Some(TableKind::Lookup) && memory && options.key.is_none() {
         return Err("'KEY' is required for memory lookup table".into());

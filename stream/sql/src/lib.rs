@@ -16,4 +16,6 @@ mod printer;
 
 pub use error::SqlError;
 pub use lexer::is_keyword;
-pub use parser::{MAX_HEIGHT, MAX_NESTING, parse, parse_all, parse_expr, parse_select};
+pub use parser::{
+    Functions, MAX_HEIGHT, MAX_NESTING, parse, parse_all, parse_all_with, parse_expr, parse_select, parse_select_with,
+};

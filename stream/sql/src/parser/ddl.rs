@@ -2,23 +2,55 @@
 
 use super::Parser;
 use crate::ast::{CreateStream, DataType, Expr, Field, Statement, StreamKind, StreamOptions, TableKind};
-use crate::error::{Result, SqlError};
+use crate::error::{Quoted, Result, SqlError};
 use crate::lexer::{Keyword, Kind};
+
+const TYPES: &str = "valid stream field types(BIGINT | FLOAT | STRINGS | DATETIME | BOOLEAN | BYTEA | ARRAY | STRUCT)";
+
+/// The options eKuiper's texts list.
+const KNOWN: &str =
+    "DATASOURCE|FORMAT|KEY|CONF_KEY|SHARED|STRICT_VALIDATION|TYPE|TIMESTAMP|TIMESTAMP_FORMAT|RETAIN_SIZE|SCHEMAID";
+
+/// All options.
+const OPTIONS: [&str; 16] = [
+    "DATASOURCE",
+    "FORMAT",
+    "KEY",
+    "CONF_KEY",
+    "SHARED",
+    "STRICT_VALIDATION",
+    "TYPE",
+    "TIMESTAMP",
+    "TIMESTAMP_FORMAT",
+    "RETAIN_SIZE",
+    "SCHEMAID",
+    "KIND",
+    "DELIMITER",
+    "VERSION",
+    "TEMP",
+    "EXTRA",
+];
+
+/// FORMATs there are.
+const FORMATS: [&str; 6] = ["json", "binary", "delimited", "urlencoded", "protobuf", "custom"];
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Result<Statement> {
         self.at += 1;
         let (kind, name) = self.stream_name()?;
         let fields = if self.eat("(") {
-            self.list(Parser::declared)?
+            self.declarations()?
         } else {
             return self.expected("lparen after stream name");
         };
         if !self.word("WITH") {
-            return self.expected("WITH");
+            return self.expected("is with");
         }
         let options = self.options()?;
-        check(kind, &name, &fields, &options)?;
+        if !self.is(";") && !self.at_end() {
+            return self.expected("semicolon or EOF");
+        }
+        check(kind, &fields, &options)?;
         Ok(Statement::Create(Box::new(CreateStream { kind, name, fields, options })))
     }
 
@@ -31,7 +63,11 @@ impl Parser<'_> {
         } else {
             return self.expected("keyword stream or table");
         };
-        Ok((kind, self.ident()?))
+        match self.peek() {
+            Kind::Ident(..) => Ok((kind, self.ident()?)),
+            _ if kind == StreamKind::Stream => self.expected("stream name"),
+            _ => self.expected("table name"),
+        }
     }
 
     /// `STREAMS|TABLES`.
@@ -45,8 +81,22 @@ impl Parser<'_> {
         }
     }
 
+    /// Columns up to the closing parenthesis; a comma may trail.
+    fn declarations(&mut self) -> Result<Vec<Field>> {
+        let mut fields = Vec::new();
+        while !self.eat(")") {
+            fields.push(self.declared()?);
+            if !self.eat(",") && !self.is(")") {
+                return self.expect_here("comma or rparen");
+            }
+        }
+        Ok(fields)
+    }
+
     fn declared(&mut self) -> Result<Field> {
-        let name = self.ident()?;
+        let Kind::Ident(name, _) = self.peek() else { return self.expect_here("stream field name") };
+        let name = name.clone();
+        self.at += 1;
         let data_type = self.nested(Parser::data_type)?;
         let default = if self.keyword(Keyword::Default) { Some(self.literal()?) } else { None };
         Ok(Field { name, data_type, default })
@@ -66,12 +116,7 @@ impl Parser<'_> {
     }
 
     fn data_type(&mut self) -> Result<DataType> {
-        let found = self.found();
-        let Kind::Ident(word, _) = self.peek() else {
-            return self.expected(
-                "valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)",
-            );
-        };
+        let Kind::Ident(word, _) = self.peek() else { return self.expect_here(TYPES) };
         let word = word.to_ascii_uppercase();
         self.at += 1;
         Ok(match word.as_str() {
@@ -82,43 +127,66 @@ impl Parser<'_> {
             "DATETIME" => DataType::Datetime,
             "BOOLEAN" => DataType::Boolean,
             "ARRAY" => {
-                self.expect("(")?;
+                if !self.eat("(") {
+                    return self.expect_here("lparen after array");
+                }
                 let item = self.nested(Parser::data_type)?;
-                self.expect(")")?;
+                if !self.eat(")") {
+                    let found = self.quoted();
+                    return Err(SqlError::Clause(format!(
+                        "found {found}, expect rparen in array of {item} type definition."
+                    )));
+                }
                 DataType::Array(Box::new(item))
             }
             "STRUCT" => {
-                self.expect("(")?;
-                DataType::Struct(self.list(Parser::declared)?)
+                if !self.eat("(") {
+                    return self.expect_here("lparen after struct");
+                }
+                DataType::Struct(self.declarations()?)
             }
             _ => {
-                let expected =
-                    "valid stream field types(BIGINT | FLOAT | STRING | BYTEA | DATETIME | BOOLEAN | ARRAY | STRUCT)";
-                return Err(SqlError::Expected { found, expected });
+                self.at -= 1;
+                return self.expect_here(TYPES);
             }
         })
     }
 
     /// `(KEY = "value" [,] …)`; commas are optional and one may trail.
     fn options(&mut self) -> Result<StreamOptions> {
-        self.expect("(")?;
+        if !self.eat("(") {
+            return self.expect_here("stream options");
+        }
         let mut options = StreamOptions::default();
-        while !self.eat(")") {
-            let Kind::Ident(key, _) = self.peek() else { return self.expected("option name") };
-            let key = key.to_ascii_uppercase();
+        loop {
+            if self.eat(",") {
+                continue;
+            }
+            if self.eat(")") {
+                return Ok(options);
+            }
+            if self.at_end() || self.is(";") {
+                return Err(SqlError::Clause("Parenthesis is not matched in options definition.".into()));
+            }
+            let key = self.found();
+            let known =
+                matches!(self.peek(), Kind::Ident(..)) && OPTIONS.iter().any(|name| key.eq_ignore_ascii_case(name));
+            if !known {
+                return Err(SqlError::Clause(format!("found {}, unknown option keys({KNOWN}).", Quoted(&key))));
+            }
             self.at += 1;
-            self.expect("=")?;
+            if !self.eat("=") {
+                return self.expect_here("equals(=) in options");
+            }
             let value = match self.peek() {
                 Kind::Str(value) => value.clone(),
                 Kind::Keyword(Keyword::True) => "TRUE".to_string(),
                 Kind::Keyword(Keyword::False) => "FALSE".to_string(),
-                _ => return self.expected("string value in option"),
+                _ => return self.expect_here("string value in option"),
             };
             self.at += 1;
-            set(&mut options, &key, value)?;
-            self.eat(",");
+            set(&mut options, &key.to_ascii_uppercase(), value)?;
         }
-        Ok(options)
     }
 }
 
@@ -142,46 +210,42 @@ fn set(options: &mut StreamOptions, key: &str, value: String) -> Result<()> {
 }
 
 fn set_typed(options: &mut StreamOptions, key: &str, value: &str) -> Result<()> {
+    let wrong = |what: &str| SqlError::Clause(format!("found {}, expect {what} in {key} option.", Quoted(value)));
     let truth = || match value.to_ascii_uppercase().as_str() {
         "TRUE" => Ok(true),
         "FALSE" => Ok(false),
-        _ => Err(SqlError::Clause(format!("found {value:?}, expect TRUE/FALSE value in {key} option."))),
+        _ => Err(wrong("TRUE/FALSE value")),
     };
     match key {
         "STRICT_VALIDATION" => options.strict_validation = truth()?,
         "SHARED" => options.shared = truth()?,
         "TEMP" => options.temp = truth()?,
         "RETAIN_SIZE" => {
-            let size = value.parse().map_err(|_| {
-                SqlError::Clause(format!("found {value:?}, expect number value in RETAIN_SIZE option."))
-            })?;
+            let Ok(size) = value.parse() else { return Err(wrong("number value")) };
             options.retain_size = Some(size);
         }
         "KIND" => {
             options.kind = Some(match value.to_ascii_lowercase().as_str() {
                 "scan" => TableKind::Scan,
                 "lookup" => TableKind::Lookup,
-                _ => {
-                    return Err(SqlError::Clause(format!(
-                        "found {value:?}, expect \"scan\" or \"lookup\" in KIND option."
-                    )));
-                }
+                _ => return Err(wrong("lookup/scan value")),
             });
         }
-        _ => {
-            let known = "DATASOURCE|FORMAT|KEY|CONF_KEY|SHARED|STRICT_VALIDATION|TYPE|TIMESTAMP|TIMESTAMP_FORMAT|RETAIN_SIZE|SCHEMAID|KIND|DELIMITER|VERSION|TEMP|EXTRA";
-            return Err(SqlError::Clause(format!("found {key:?}, unknown option keys({known}).")));
-        }
+        _ => {}
     }
     Ok(())
 }
 
 /// What a definition must hold beyond its grammar (`validateStream` of eKuiper 2.4).
-fn check(kind: StreamKind, name: &str, fields: &[Field], options: &StreamOptions) -> Result<()> {
+fn check(kind: StreamKind, fields: &[Field], options: &StreamOptions) -> Result<()> {
     if options.kind.is_some() && kind == StreamKind::Stream {
         return Err(SqlError::Clause("'kind' property is only supported for table.".into()));
     }
-    if !options.format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("binary")) {
+    let format = options.format.as_deref().unwrap_or_default();
+    if !format.is_empty() && !FORMATS.iter().any(|known| format.eq_ignore_ascii_case(known)) {
+        return Err(SqlError::Clause(format!("option 'format={format}' is invalid")));
+    }
+    if !format.eq_ignore_ascii_case("binary") {
         return Ok(());
     }
     if kind == StreamKind::Table {
@@ -190,7 +254,7 @@ fn check(kind: StreamKind, name: &str, fields: &[Field], options: &StreamOptions
     match fields {
         [] => Ok(()),
         [field] if field.data_type == DataType::Bytea => Ok(()),
-        [_] => Err(SqlError::Clause(format!("'binary' format stream {name} can have only 'bytea' type field"))),
-        _ => Err(SqlError::Clause(format!("'binary' format stream {name} can have only one field"))),
+        [_] => Err(SqlError::Clause("'binary' format stream can have only 'bytea' type field".into())),
+        _ => Err(SqlError::Clause("'binary' format stream can have only one field".into())),
     }
 }

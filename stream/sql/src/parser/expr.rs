@@ -2,7 +2,7 @@
 
 use super::{MAX_HEIGHT, Parser};
 use crate::ast::{BinaryOp, Call, Case, Column, Expr, Over, SetOperand};
-use crate::error::{Result, SqlError};
+use crate::error::{Quoted, Result, SqlError};
 use crate::lexer::{Keyword, Kind};
 
 /// Precedence of comparisons, IN, BETWEEN and LIKE.
@@ -73,7 +73,7 @@ impl Parser<'_> {
         let operand = Box::new(left);
         if self.keyword(Keyword::In) {
             let set = if self.eat("(") {
-                SetOperand::List(self.list(Parser::expr)?)
+                SetOperand::List(self.elements()?)
             } else {
                 SetOperand::Expr(Box::new(self.binary(COMPARISON + 1)?))
             };
@@ -81,7 +81,12 @@ impl Parser<'_> {
         }
         if self.keyword(Keyword::Between) {
             let low = Box::new(self.binary(COMPARISON + 1)?);
-            self.expect_keyword(Keyword::And, "AND")?;
+            if !self.keyword(Keyword::And) {
+                return Err(SqlError::Clause(format!(
+                    "expect AND expression after between but found {}",
+                    self.quoted()
+                )));
+            }
             let high = Box::new(self.binary(COMPARISON + 1)?);
             return Ok(Expr::Between { operand, low, high, negated });
         }
@@ -89,7 +94,25 @@ impl Parser<'_> {
             let pattern = Box::new(self.binary(COMPARISON + 1)?);
             return Ok(Expr::Like { operand, pattern, negated });
         }
-        self.expected("IN, BETWEEN or LIKE")
+        self.expected("expression")
+    }
+
+    /// What follows `IN (`.
+    fn elements(&mut self) -> Result<Vec<Expr>> {
+        let mut elements = Vec::new();
+        loop {
+            let element = self.expr().map_err(|error| match error {
+                error @ SqlError::Nesting(_) => error,
+                error => SqlError::Clause(format!("expect elements for IN expression, but {error}")),
+            })?;
+            elements.push(element);
+            if self.eat(")") {
+                return Ok(elements);
+            }
+            if !self.eat(",") {
+                return Err(SqlError::Clause(format!("expect ) for IN expression, but got {}", self.quoted())));
+            }
+        }
     }
 
     /// A primary expression and what may follow it directly: `->`, `.`, `[…]`.
@@ -100,7 +123,7 @@ impl Parser<'_> {
             expr = if self.eat("->") || self.eat(".") {
                 let name = match self.peek() {
                     Kind::Str(name) | Kind::Ident(name, _) => name.clone(),
-                    _ => return self.expected("identifier"),
+                    _ => return self.expected("field name"),
                 };
                 self.at += 1;
                 Expr::Member(Box::new(expr), name)
@@ -118,15 +141,23 @@ impl Parser<'_> {
 
     fn bracket(&mut self, base: Expr) -> Result<Expr> {
         let base = Box::new(base);
+        // `a[]` is the whole array.
+        if self.eat("]") {
+            return Ok(Expr::Slice(base, None, None));
+        }
         let from = if self.is(":") { None } else { Some(Box::new(self.expr()?)) };
         if !self.eat(":") {
-            self.expect("]")?;
-            let Some(index) = from else { return self.expected("index") };
-            return Ok(Expr::Index(base, index));
+            let found = self.quoted();
+            return match from {
+                Some(index) if self.eat("]") => Ok(Expr::Index(base, index)),
+                _ => Err(SqlError::Clause(format!("Unexpected token {found}. when parsing bracket expressions."))),
+            };
         }
         let to = if self.is("]") { None } else { Some(Box::new(self.expr()?)) };
-        self.expect("]")?;
-        Ok(Expr::Slice(base, from, to))
+        if self.eat("]") {
+            return Ok(Expr::Slice(base, from, to));
+        }
+        Err(SqlError::Clause(format!("Found {}, expected right bracket.", self.quoted())))
     }
 
     fn primary(&mut self) -> Result<Expr> {
@@ -139,14 +170,12 @@ impl Parser<'_> {
             Kind::Mark("(") => {
                 self.at += 1;
                 let expr = self.expr()?;
-                self.expect(")")?;
-                return Ok(expr);
+                return if self.eat(")") { Ok(expr) } else { self.expected("right paren") };
             }
             Kind::Mark("*") => Expr::Wildcard(None),
             Kind::Keyword(Keyword::Case) => return self.nested(Parser::case),
             Kind::Ident(..) if *self.peek_at(1) == Kind::Mark("(") => return self.nested(Parser::call),
             Kind::Ident(..) => return self.column(),
-            // A function may be called like a keyword that opens no expression, e.g. `left(…)`.
             _ => return self.expected("expression"),
         };
         self.at += 1;
@@ -171,7 +200,7 @@ impl Parser<'_> {
             }
             _ => {
                 self.at += 1;
-                self.expected("identifier")
+                self.expected("field name")
             }
         }
     }
@@ -182,24 +211,54 @@ impl Parser<'_> {
         let mut arms = Vec::new();
         while self.keyword(Keyword::When) {
             let when = self.expr()?;
-            self.expect_keyword(Keyword::Then, "THEN")?;
+            if operand.is_none() && !may_be_true(&when) {
+                return wrong_case("WHEN expression must be a bool condition");
+            }
+            if !self.keyword(Keyword::Then) {
+                return wrong_case("THEN expected after WHEN");
+            }
             arms.push((when, self.expr()?));
         }
         if arms.is_empty() {
-            return self.expected("WHEN");
+            return wrong_case(match self.peek() {
+                Kind::Keyword(Keyword::Else) => "WHEN expected before ELSE",
+                Kind::Keyword(Keyword::End) => "WHEN expected before END",
+                _ => "END expected",
+            });
         }
         let otherwise = if self.keyword(Keyword::Else) { Some(self.expr()?) } else { None };
-        self.expect_keyword(Keyword::End, "END")?;
+        if !self.keyword(Keyword::End) {
+            return wrong_case("END expected");
+        }
         Ok(Expr::Case(Box::new(Case { operand, arms, otherwise })))
     }
 
     fn call(&mut self) -> Result<Expr> {
         let name = self.ident()?;
-        self.expect("(")?;
-        let args = self.list(Parser::expr)?;
-        let filter = self.filter_clause()?;
-        let over = if self.is_keyword(Keyword::Over) { Some(self.over()?) } else { None };
-        Ok(Expr::Call(Box::new(Call { name, args, filter, over })))
+        self.knows(&name)?;
+        self.at += 1;
+        let args = self.arguments(&name, Parser::expr)?;
+        let mut call = Call { name, args, filter: None, over: None };
+        self.checked(&call)?;
+        call.filter = self.filter_clause()?;
+        call.over = if self.is_keyword(Keyword::Over) { Some(self.over()?) } else { None };
+        Ok(Expr::Call(Box::new(call)))
+    }
+
+    /// Arguments after the opening parenthesis; commas may trail.
+    pub(super) fn arguments<T>(&mut self, name: &str, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut args = Vec::new();
+        loop {
+            if self.eat(")") {
+                return Ok(args);
+            }
+            args.push(item(self)?);
+            if !self.eat(",") && !self.is(")") {
+                let name = Quoted(name).to_string();
+                let found = self.quoted();
+                return Err(SqlError::Clause(format!("found function call {name}, expected ), but with {found}.")));
+            }
+        }
     }
 
     /// `FILTER(WHERE …)`, if it is there.
@@ -207,17 +266,27 @@ impl Parser<'_> {
         if !self.keyword(Keyword::Filter) {
             return Ok(None);
         }
-        self.expect("(")?;
-        self.expect_keyword(Keyword::Where, "WHERE")?;
+        self.after("FILTER", "(", "parentheses")?;
+        if !self.keyword(Keyword::Where) {
+            return Err(SqlError::Clause(format!("Found {} after FILTER(, expect WHERE.", self.quoted())));
+        }
         let filter = self.expr()?;
-        self.expect(")")?;
+        self.after("FILTER", ")", "right parentheses")?;
         Ok(Some(filter))
+    }
+
+    /// A parenthesis of a clause.
+    pub(super) fn after(&mut self, clause: &str, mark: &str, expect: &str) -> Result<()> {
+        if self.eat(mark) {
+            return Ok(());
+        }
+        Err(SqlError::Clause(format!("Found {} after {clause}, expect {expect}.", self.quoted())))
     }
 
     /// `OVER([PARTITION BY …] [ORDER BY …] [WHEN …])`.
     fn over(&mut self) -> Result<Over> {
         self.at += 1;
-        self.expect("(")?;
+        self.after("OVER", "(", "parentheses")?;
         let mut over = Over::default();
         if self.keyword(Keyword::Partition) {
             over.partition = self.by_list()?;
@@ -229,19 +298,34 @@ impl Parser<'_> {
             over.when = Some(self.expr()?);
         }
         if over == Over::default() {
-            return self.expected("PARTITION BY, ORDER BY or WHEN");
+            return Err(SqlError::Clause(format!("Found {} after OVER(, expect WHEN.", self.quoted())));
         }
-        self.expect(")")?;
+        self.after("OVER", ")", "right parentheses")?;
         Ok(over)
     }
 
     /// `BY a, b, …` after PARTITION.
     pub(super) fn by_list(&mut self) -> Result<Vec<Expr>> {
-        self.expect_keyword(Keyword::By, "BY")?;
+        if !self.keyword(Keyword::By) {
+            return Err(SqlError::Clause(format!("Found {} after PARTITION, expect BY.", self.quoted())));
+        }
         let mut list = vec![self.expr()?];
         while self.eat(",") {
             list.push(self.expr()?);
         }
         Ok(list)
+    }
+}
+
+fn wrong_case<T>(what: &str) -> Result<T> {
+    Err(SqlError::Clause(format!("invalid CASE expression, {what}")))
+}
+
+/// Whether an expression can be a condition: not a literal of another type, nor arithmetic.
+fn may_be_true(expr: &Expr) -> bool {
+    match expr {
+        Expr::Int(_) | Expr::Float(_) | Expr::Str(_) => false,
+        Expr::Binary(op, ..) => op.precedence() <= COMPARISON,
+        _ => true,
     }
 }

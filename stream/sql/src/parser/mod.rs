@@ -2,14 +2,17 @@
 
 mod ddl;
 mod expr;
+mod functions;
 mod select;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use functions::Functions;
+
 use crate::ast::{Expr, Select, Statement, StreamKind};
-use crate::error::{Result, SqlError};
+use crate::error::{Quoted, Result, SqlError};
 use crate::lexer::{Keyword, Kind, Token, lex};
 
 /// Deepest nesting of parentheses, calls and types.
@@ -35,10 +38,25 @@ pub fn parse(text: &str) -> Result<Statement> {
 /// # Errors
 /// The text is not one SELECT statement.
 pub fn parse_select(text: &str) -> Result<Select> {
-    match parse(text)? {
-        Statement::Select(select) => Ok(*select),
-        _ => Err(SqlError::Statement(text.split_whitespace().next().unwrap_or_default().to_string())),
+    select_of(Parser::new(text))
+}
+
+/// As [`parse_select`], with the calls checked while they are read, as eKuiper does.
+///
+/// # Errors
+/// The text is not one SELECT statement, or calls a function that is not there or not so.
+pub fn parse_select_with(text: &str, functions: &dyn Functions) -> Result<Select> {
+    select_of(Parser { functions: Some(functions), ..Parser::new(text) })
+}
+
+fn select_of(mut parser: Parser<'_>) -> Result<Select> {
+    if !parser.keyword(Keyword::Select) {
+        return Err(SqlError::Statement(parser.found()));
     }
+    let select = parser.select()?;
+    parser.eat(";");
+    parser.finish()?;
+    Ok(select)
 }
 
 /// Reads statements separated by `;`.
@@ -46,7 +64,18 @@ pub fn parse_select(text: &str) -> Result<Select> {
 /// # Errors
 /// One of them is no statement.
 pub fn parse_all(text: &str) -> Result<Vec<Statement>> {
-    let mut parser = Parser::new(text);
+    all_of(Parser::new(text))
+}
+
+/// As [`parse_all`], with the calls checked while they are read, as eKuiper does.
+///
+/// # Errors
+/// One of them is no statement, or calls a function that is not there or not so.
+pub fn parse_all_with(text: &str, functions: &dyn Functions) -> Result<Vec<Statement>> {
+    all_of(Parser { functions: Some(functions), ..Parser::new(text) })
+}
+
+fn all_of(mut parser: Parser<'_>) -> Result<Vec<Statement>> {
     let mut statements = Vec::new();
     while !parser.at_end() {
         statements.push(parser.statement()?);
@@ -73,11 +102,12 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    functions: Option<&'a dyn Functions>,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
-        Parser { text, tokens: lex(text), at: 0, depth: 0 }
+        Parser { text, tokens: lex(text), at: 0, depth: 0, functions: None }
     }
 
     fn statement(&mut self) -> Result<Statement> {
@@ -87,17 +117,19 @@ impl<'a> Parser<'a> {
         let word = self.found();
         match word.to_ascii_uppercase().as_str() {
             "CREATE" => self.create(),
-            "SHOW" => self.named(Parser::stream_kinds).map(|(kind, _)| Statement::Show(kind)),
-            "DESCRIBE" => self.named(Parser::stream_name).map(|(kind, name)| Statement::Describe(kind, name)),
-            "EXPLAIN" => self.named(Parser::stream_name).map(|(kind, name)| Statement::Explain(kind, name)),
-            "DROP" => self.named(Parser::stream_name).map(|(kind, name)| Statement::Drop(kind, name)),
+            "SHOW" => self.managing(Parser::stream_kinds).map(|(kind, _)| Statement::Show(kind)),
+            "DESCRIBE" => self.managing(Parser::stream_name).map(|(kind, name)| Statement::Describe(kind, name)),
+            "EXPLAIN" => self.managing(Parser::stream_name).map(|(kind, name)| Statement::Explain(kind, name)),
+            "DROP" => self.managing(Parser::stream_name).map(|(kind, name)| Statement::Drop(kind, name)),
             _ => Err(SqlError::Statement(word)),
         }
     }
 
-    fn named(&mut self, rest: impl Fn(&mut Self) -> Result<(StreamKind, String)>) -> Result<(StreamKind, String)> {
+    /// What follows the first word, and nothing more.
+    fn managing(&mut self, rest: impl Fn(&mut Self) -> Result<(StreamKind, String)>) -> Result<(StreamKind, String)> {
         self.at += 1;
-        rest(self)
+        let named = rest(self)?;
+        if self.is(";") || self.at_end() { Ok(named) } else { self.expected("semecolon or EOF") }
     }
 
     // ---- looking at tokens ----
@@ -127,9 +159,18 @@ impl<'a> Parser<'a> {
 
     fn expected<T>(&self, expected: &'static str) -> Result<T> {
         Err(match self.peek() {
-            Kind::Broken(what) => SqlError::Literal(self.found(), what),
+            Kind::Broken(what @ ("integer value" | "number value")) => SqlError::Literal { found: self.found(), what },
             _ => SqlError::Expected { found: self.found(), expected },
         })
+    }
+
+    fn expect_here<T>(&self, expect: &'static str) -> Result<T> {
+        Err(SqlError::Expect { found: self.found(), expect })
+    }
+
+    /// The text of the next token in quotes, for the errors that are not of the usual form.
+    fn quoted(&self) -> String {
+        Quoted(&self.found()).to_string()
     }
 
     fn is(&self, mark: &str) -> bool {

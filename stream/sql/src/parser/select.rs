@@ -38,7 +38,10 @@ impl Parser<'_> {
             if matches!(expr, Expr::Wildcard(_)) {
                 return Err(SqlError::Clause("alias is not supported for *".into()));
             }
-            Some(self.ident()?)
+            let Kind::Ident(alias, _) = self.peek() else { return self.expected("as alias") };
+            let alias = alias.clone();
+            self.at += 1;
+            Some(alias)
         } else {
             None
         };
@@ -73,8 +76,14 @@ impl Parser<'_> {
 
     fn source(&mut self) -> Result<Source> {
         let name = self.source_name()?;
-        let alias = if self.keyword(Keyword::As) { Some(self.ident()?) } else { None };
-        Ok(Source { name, alias })
+        if !self.keyword(Keyword::As) {
+            return Ok(Source { name, alias: None });
+        }
+        match self.peek() {
+            Kind::Ident(..) => Ok(Source { alias: Some(self.ident()?), name }),
+            // eKuiper names the source and a JOIN here.
+            _ => Err(SqlError::Expected { found: name, expected: "JOIN key word" }),
+        }
     }
 
     /// A stream's name, which may look like a topic: its parts then touch each other.
@@ -110,15 +119,17 @@ impl Parser<'_> {
                 Kind::Keyword(Keyword::Right) => JoinKind::Right,
                 Kind::Keyword(Keyword::Full) => JoinKind::Full,
                 Kind::Keyword(Keyword::Cross) => JoinKind::Cross,
-                Kind::Keyword(Keyword::Join) => return self.expected("INNER, LEFT, RIGHT, FULL or CROSS before JOIN"),
                 _ => return Ok(joins),
             };
+            let word = self.found();
             self.at += 1;
-            self.expect_keyword(Keyword::Join, "JOIN key word")?;
+            if !self.keyword(Keyword::Join) {
+                return Err(SqlError::Expected { found: word, expected: "JOIN key word" });
+            }
             let source = self.source()?;
             let on = if self.keyword(Keyword::On) { Some(self.expr()?) } else { None };
             if kind == JoinKind::Cross && on.is_some() {
-                return Err(SqlError::Clause("On expression is not required for cross join type.".into()));
+                return Err(SqlError::Clause("On expression is not required for cross join type.\n".into()));
             }
             joins.push(Join { kind, source, on });
         }
@@ -149,11 +160,14 @@ impl Parser<'_> {
     /// `ORDER BY a [ASC|DESC] [,] b …`; the comma is optional.
     pub(super) fn order_by(&mut self) -> Result<Vec<SortField>> {
         self.at += 1;
-        self.expect_keyword(Keyword::By, "BY statement")?;
+        self.expect_keyword(Keyword::By, "BY keyword")?;
         let mut sorts = Vec::new();
         loop {
+            if self.eat(",") {
+                continue;
+            }
             if !matches!(self.peek(), Kind::Ident(..)) {
-                return if sorts.is_empty() { self.expected("identifier") } else { Ok(sorts) };
+                return Ok(sorts);
             }
             let expr = self.expr()?;
             let descending = self.keyword(Keyword::Desc);
@@ -161,9 +175,6 @@ impl Parser<'_> {
                 self.keyword(Keyword::Asc);
             }
             sorts.push(SortField { expr, descending });
-            if self.eat(",") && !matches!(self.peek(), Kind::Ident(..)) {
-                return self.expected("identifier");
-            }
         }
     }
 
@@ -173,6 +184,6 @@ impl Parser<'_> {
         }
         let Kind::Int(limit) = *self.peek() else { return self.expected("integer") };
         self.at += 1;
-        u64::try_from(limit).map(Some).map_err(|_| SqlError::Literal(limit.to_string(), "limit"))
+        u64::try_from(limit).map(Some).map_err(|_| SqlError::Literal { found: limit.to_string(), what: "limit" })
     }
 }

@@ -25,7 +25,7 @@ impl Parser<'_> {
             return Ok(None);
         }
         self.at += 2;
-        let args = self.list(Parser::window_argument)?;
+        let args = self.arguments(&name, Parser::window_argument)?;
         let kind = kind(&name, args)?;
         let filter = self.filter_clause()?;
         let (when, partition) = self.window_over(&kind)?;
@@ -50,13 +50,13 @@ impl Parser<'_> {
         if !self.keyword(Keyword::Over) {
             return Ok((None, Vec::new()));
         }
-        self.expect("(")?;
+        self.after("OVER", "(", "parentheses")?;
         let when = if self.keyword(Keyword::When) { Some(self.expr()?) } else { None };
         let partition = if self.keyword(Keyword::Partition) { self.by_list()? } else { Vec::new() };
         if when.is_none() && partition.is_empty() {
-            return self.expected("WHEN or PARTITION BY");
+            return Err(SqlError::Clause(format!("Found {} after OVER(, expect WHEN.", self.quoted())));
         }
-        self.expect(")")?;
+        self.after("OVER", ")", "right parentheses")?;
         if when.is_some() && !matches!(kind, WindowKind::Sliding(..)) {
             return Err(SqlError::Clause("over (when ...) is only supported for sliding windows.".into()));
         }
@@ -76,11 +76,11 @@ fn kind(name: &str, args: Vec<Argument>) -> Result<WindowKind> {
         _ => &[3],
     };
     if !counts.contains(&args.len()) {
-        return Err(SqlError::Clause(format!("The arguments for {name} should be {}.", counts[0])));
+        return Err(SqlError::Clause(format!("The arguments for {name} should be {}.\n", counts[0])));
     }
     let Argument::Unit(unit) = args[0] else {
         let text = format!(
-            "The 1st argument for {name} is expecting timer literal expression. One value of [dd|hh|mi|ss|ms]."
+            "The 1st argument for {name} is expecting timer literal expression. One value of [dd|hh|mi|ss|ms].\n"
         );
         return Err(SqlError::Clause(text));
     };
@@ -88,7 +88,7 @@ fn kind(name: &str, args: Vec<Argument>) -> Result<WindowKind> {
     for (index, arg) in args.iter().enumerate().skip(1) {
         let Argument::Expr(Expr::Int(length)) = arg else {
             return Err(SqlError::Clause(format!(
-                "The {index} argument for {name} is expecting interger literal expression."
+                "The {index} argument for {name} is expecting interger literal expression. \n"
             )));
         };
         // A delay may be zero, a length may not; all must stay within what milliseconds can count.
@@ -125,10 +125,10 @@ fn count(args: Vec<Argument>) -> Result<WindowKind> {
                 format!("The second parameter value {interval} should be less than the first parameter {length}.");
             Err(SqlError::Clause(text))
         }
-        Some([length, ..]) => Err(SqlError::Clause(format!("Invalid parameter value {length} for countwindow."))),
-        _ => Err(SqlError::Clause(
-            "Invalid parameter count or type for countwindow, integer literals are expected.".into(),
-        )),
+        Some([length]) => Err(SqlError::Clause(format!("Invalid parameter value {length}."))),
+        Some([length, interval]) => Err(SqlError::Clause(format!("Invalid parameter value {length}, {interval}."))),
+        None if args.len() == 1 || args.len() == 2 => Err(SqlError::Clause("Invalid parameter value.".into())),
+        _ => Err(SqlError::Clause("Invalid parameter count.".into())),
     }
 }
 
