@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::conf::{Confs, Scope};
 use crate::definition::check_name;
 use crate::error::{Code, Result, RulesError};
+use crate::secrets;
 use crate::store::{Kind, Store};
 
 /// The streams and tables. Changes are made one at a time by whoever holds the registry's change lock.
@@ -116,9 +117,12 @@ impl Catalog {
     }
 
     /// Replaces a stream or table by a newer version of it.
-    pub(crate) async fn replace(&self, create: CreateStream) -> Result<()> {
-        self.check(&create)?;
+    pub(crate) async fn replace(&self, mut create: CreateStream) -> Result<()> {
         let old = self.get(create.kind, &create.name)?;
+        if let (Some(new), Some(old)) = (&mut create.options.extra, &old.options.extra) {
+            *new = secrets::restored_text(new, old);
+        }
+        self.check(&create)?;
         let refuse = |reason: &str| {
             let message = format!("Replace {} fails: {reason}.", word(create.kind));
             Err(RulesError::refused(Code::Stream, message))
@@ -257,7 +261,7 @@ fn options(options: &StreamOptions) -> Value {
         ("retainSize", options.retain_size.map(Value::from)),
         ("shared", flag(options.shared)),
         ("schemaId", text(&options.schema_id)),
-        ("extra", text(&options.extra)),
+        ("extra", options.extra.as_deref().map(|extra| secrets::masked_text(extra).into())),
         ("delimiter", text(&options.delimiter)),
         ("kind", kind),
         ("temp", flag(options.temp)),

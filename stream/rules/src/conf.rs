@@ -102,6 +102,16 @@ impl Confs {
         Ok(())
     }
 
+    /// Removes every key that was set by REST.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let names: Vec<String> = self.kept.read().keys().cloned().collect();
+        for name in names {
+            self.store.delete(Kind::Conf, &name).await?;
+            self.kept.write().remove(&name);
+        }
+        Ok(())
+    }
+
     /// The keys set by REST of one scope as they are exported: `{type: "{key: properties}"}`.
     pub(crate) fn exported(&self, scope: Scope) -> Map<String, Value> {
         let mut plugins: Map<String, Value> = Map::new();

@@ -444,7 +444,14 @@ impl Registry {
     }
 }
 
+/// How far a sleep may be off when the wall clock is set: a node without a battery learns the time late.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
+
 /// Sleeps until a time on the wall clock, ms since 1970.
 async fn sleep_until(at: i64) {
-    tokio::time::sleep(Duration::from_millis(u64::try_from(at - clock::now_ms()).unwrap_or(0))).await;
+    while let Ok(left) = u64::try_from(at - clock::now_ms())
+        && left > 0
+    {
+        tokio::time::sleep(Duration::from_millis(left).min(CLOCK_CHECK)).await;
+    }
 }

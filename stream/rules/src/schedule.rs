@@ -268,6 +268,59 @@ mod tests {
         assert_eq!(phase(both, 1_000, "2026-01-01T05:00:00Z"), Phase::Wait(ms("2026-01-02T00:00:00Z")));
     }
 
+    /// The runs of a schedule on a clock that only this test turns: begin, end and last will.
+    fn runs(schedule: &Schedule, begin: &str, end: &str) -> Vec<(i64, i64, &'static str)> {
+        let (since, mut now, mut runs) = (ms(begin), ms(begin), Vec::new());
+        while now < ms(end) {
+            now = match schedule.phase(now, since, &TimeZone::UTC) {
+                Phase::Over => break,
+                Phase::Wait(until) => until,
+                Phase::Run(until, will) => {
+                    runs.push((now, until, will));
+                    until
+                }
+            };
+        }
+        runs
+    }
+
+    #[test]
+    fn whole_days_of_a_schedule() {
+        let check = |options: Value, duration: i64, end: &str, expect: &[(&str, &str)]| {
+            let schedule = schedule(options.clone(), duration).unwrap().unwrap();
+            let got = runs(&schedule, "2026-03-01T00:30:00Z", end);
+            let got: Vec<_> = got.into_iter().map(|(begin, end, _)| (begin, end)).collect();
+            let expect: Vec<_> = expect.iter().map(|(begin, end)| (ms(begin), ms(end))).collect();
+            assert_eq!(got, expect, "{options}");
+        };
+        check(
+            json!({"cron": "0 */12 * * *"}),
+            3_600_000,
+            "2026-03-02T00:00:00Z",
+            &[("2026-03-01T00:30:00Z", "2026-03-01T01:00:00Z"), ("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z")],
+        );
+        // A run longer than the time between two ticks goes on without a gap.
+        let without_end = schedule(json!({"cron": "* * * * *"}), 90_000).unwrap().unwrap();
+        let all = runs(&without_end, "2026-03-01T00:30:00Z", "2026-03-01T00:40:00Z");
+        assert!(all.windows(2).all(|pair| pair[0].1 == pair[1].0), "{all:?}");
+        let ranges = json!([
+            {"begin": "2026-03-01 06:00:00", "end": "2026-03-01 07:00:00"},
+            {"beginTimestamp": ms("2026-03-01T09:00:00Z"), "endTimestamp": ms("2026-03-01T10:00:00Z")},
+        ]);
+        check(
+            json!({"cronDatetimeRange": ranges}),
+            0,
+            "2026-03-09T00:00:00Z",
+            &[("2026-03-01T06:00:00Z", "2026-03-01T07:00:00Z"), ("2026-03-01T09:00:00Z", "2026-03-01T10:00:00Z")],
+        );
+        check(
+            json!({"cron": "30 * * * *", "cronDatetimeRange": ranges}),
+            60_000,
+            "2026-03-09T00:00:00Z",
+            &[("2026-03-01T06:30:00Z", "2026-03-01T06:31:00Z"), ("2026-03-01T09:30:00Z", "2026-03-01T09:31:00Z")],
+        );
+    }
+
     #[test]
     fn what_is_no_schedule() {
         assert_eq!(schedule(json!({}), 0), Ok(None));

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
 use crate::store::Kind;
-use crate::uploads::Upload;
+use crate::uploads::{Upload, Uploads};
 use crate::{Handle, catalog};
 
 /// The maps of an export that this version never fills.
@@ -198,7 +198,13 @@ impl Handle {
                 self.drop_stream(kind, &name, true).await?;
             }
         }
-        Ok(())
+        self.registry.world.confs.clear().await?;
+        if let Some(plugins) = &self.registry.world.plugins {
+            for (id, _) in self.scripts() {
+                plugins.delete_script(&id).await?;
+            }
+        }
+        self.uploads.work(Uploads::clear).await
     }
 
     /// Imports `init.json` of the data or the `etc` folder once for each time it was written.

@@ -96,6 +96,12 @@ impl Uploads {
             .map_err(|error| RulesError::refused(Code::Io, format!("cannot delete {name}: {error}")))
     }
 
+    /// Removes all files. Blocks.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let names = self.list().into_iter().filter_map(|path| Some(Path::new(&path).file_name()?.to_str()?.to_owned()));
+        names.into_iter().try_for_each(|name| self.remove(&name))
+    }
+
     /// Names and contents of the files that are text, for an export. Blocks.
     pub(crate) fn texts(&self) -> Vec<(String, String)> {
         let read = |path: String| {

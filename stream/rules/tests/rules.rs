@@ -98,6 +98,9 @@ async fn a_body_beyond_the_limit_is_refused() {
     let (handle, tasks) = start(folder.path()).await;
     let (status, ..) = call(handle.rest_address().unwrap(), "POST", "/rules", &"x".repeat(10_001)).await;
     assert_eq!(status, 413);
+    let upload = json!({"name": "large", "content": "x".repeat(20_000)}).to_string();
+    let (status, ..) = call(handle.rest_address().unwrap(), "POST", "/config/uploads", &upload).await;
+    assert_eq!(status, 201, "uploads have a limit of their own");
     stop(tasks).await;
 }
 

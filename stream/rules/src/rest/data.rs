@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http::{StatusCode, header};
@@ -14,6 +14,8 @@ use super::reply::{Failure, Prefixed, Reply, document, read, text};
 use crate::error::{Code, RulesError};
 use crate::{Handle, transfer};
 
+/// Largest body of an import, in bytes: thousands of rules come in one.
+const MAX_IMPORT: usize = 64 << 20;
 /// Most imports whose end is remembered.
 const MAX_TASKS: usize = 100;
 
@@ -29,6 +31,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/async/data/import", post(import_async))
         .route("/async/task/{id}", get(task))
         .route("/async/task/{id}/cancel", post(cancel_task))
+        .layer(DefaultBodyLimit::max(MAX_IMPORT))
 }
 
 #[derive(Deserialize)]
