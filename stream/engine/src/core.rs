@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use edgeward_functions::{Context, Error, Value, ops};
@@ -33,8 +34,19 @@ pub(crate) struct Core {
     pub(crate) metrics: CoreMetrics,
     /// The statement as printed: a saved state belongs to it.
     pub(crate) statement: String,
+    /// Sources are asked for the rows of lookup tables: what must be joined with them waits here.
+    pub(crate) asks: bool,
+    waiting: VecDeque<Waiting>,
     /// Alias values of the row being worked on, reused.
     cells: Vec<OnceCell<Value>>,
+}
+
+/// Rows that must be joined with lookup tables before they go on.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) range: Option<Range>,
+    pub(crate) rows: Vec<Tuple>,
+    pub(crate) context: Context,
 }
 
 impl Core {
@@ -54,6 +66,8 @@ impl Core {
                 .map(|table| table.clone().map(|(table, key)| TableRows::new(table, key)))
                 .collect(),
             analytic: AnalyticState::new(&program.analytic),
+            asks: false,
+            waiting: VecDeque::new(),
             cells: vec![OnceCell::new(); program.cells],
             window,
             metrics: CoreMetrics::default(),
@@ -221,6 +235,39 @@ impl Core {
 
     /// Join, late filter, aggregate, having, order, limit, projection: what follows a window, or a single row.
     fn emit(&mut self, range: Option<Range>, collection: Collection, out: &mut Vec<Emission>) {
+        let joined = match collection {
+            Collection::Rows(rows) => {
+                let was_empty = rows.is_empty();
+                match join::run(&self.program, rows, &self.tables, self.asks, &self.context) {
+                    Ok(rows) if rows.is_empty() && !was_empty => return,
+                    Ok(rows) if self.asks && !rows.is_empty() => {
+                        self.waiting.push_back(Waiting { range, rows, context: self.context.clone() });
+                        return;
+                    }
+                    Ok(rows) => Collection::Rows(rows),
+                    Err(error) => return self.fail(&error.to_string(), out),
+                }
+            }
+            groups => groups,
+        };
+        self.finish(range, joined, out);
+    }
+
+    /// The next rows to be joined with lookup tables; [`Core::joined`] takes them back.
+    pub(crate) fn next_waiting(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front()
+    }
+
+    /// What came of [`Core::next_waiting`].
+    pub(crate) fn joined(&mut self, range: Option<Range>, rows: Result<Vec<Tuple>, Error>, out: &mut Vec<Emission>) {
+        match rows {
+            Ok(rows) if rows.is_empty() => {}
+            Ok(rows) => self.finish(range, Collection::Rows(rows), out),
+            Err(error) => self.fail(&error.to_string(), out),
+        }
+    }
+
+    fn finish(&mut self, range: Option<Range>, collection: Collection, out: &mut Vec<Emission>) {
         match self.project(range, collection) {
             Ok(Some(mut emissions)) => {
                 self.metrics.emitted += emissions.len() as u64;
@@ -235,7 +282,7 @@ impl Core {
         let collection = match collection {
             Collection::Rows(rows) => {
                 let was_empty = rows.is_empty();
-                let rows = self.late_filter(join::run(&self.program, rows, &self.tables, &self.context)?)?;
+                let rows = self.late_filter(rows)?;
                 if rows.is_empty() && !was_empty {
                     return Ok(None);
                 }

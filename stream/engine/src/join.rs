@@ -14,11 +14,13 @@ use crate::window::Tuple;
 
 type Sides = Box<[Option<Arc<Row>>]>;
 
-/// Joins the rows of a window input by input; a statement without joins gets its rows back.
+/// Joins the rows of a window input by input; a statement without joins gets its rows back. With `asked` lookup tables are left
+/// out: their sources are asked afterwards.
 pub(crate) fn run(
     program: &Program,
     rows: Vec<Tuple>,
     tables: &[Option<TableRows>],
+    asked: bool,
     context: &Context,
 ) -> Result<Vec<Tuple>, Error> {
     if program.joins.is_empty() {
@@ -42,6 +44,9 @@ pub(crate) fn run(
     };
     let mut left = of(0);
     for (index, plan) in program.joins.iter().enumerate() {
+        if asked && program.is_lookup(index + 1) {
+            continue;
+        }
         left = step(plan, left, of(index + 1), context)?;
     }
     Ok(left)
@@ -49,6 +54,14 @@ pub(crate) fn run(
 
 fn join(sides: Sides, at: i64) -> Tuple {
     Tuple { row: Arc::new(Row::new(Box::default(), Origin::Joined(sides), at)), at, input: 0, analytic: Arc::default() }
+}
+
+/// A joined row with the row of one more input.
+pub(crate) fn with(left: &Tuple, input: usize, row: Arc<Row>) -> Tuple {
+    let Origin::Joined(sides) = &left.row.origin else { return left.clone() };
+    let mut sides = sides.clone();
+    sides[input] = Some(row);
+    Tuple { analytic: left.analytic.clone(), ..join(sides, left.at) }
 }
 
 fn merge(left: &Tuple, right: &Tuple) -> Tuple {

@@ -92,7 +92,7 @@ impl RuleOptions {
 }
 
 /// Milliseconds of a number or of Go's duration text; never negative.
-fn duration(value: &serde_json::Value) -> Option<i64> {
+pub(crate) fn duration(value: &serde_json::Value) -> Option<i64> {
     let ms = match value {
         serde_json::Value::String(text) => edgeward_functions::time::go_duration(text)? / 1_000_000,
         other => other.as_i64()?,

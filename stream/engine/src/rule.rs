@@ -17,7 +17,7 @@ use crate::queue::{Abandon, Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
 use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
-use crate::{EngineError, Plan};
+use crate::{Ack, EngineError, Plan, lookup};
 
 /// How long a stopped rule's sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -79,6 +79,8 @@ impl RuleTask {
         if let Some(saved) = saved {
             core.restore(saved, &streams)?;
         }
+        core.asks = streams.iter().any(|stream| stream.lookup().is_some());
+        let asked = core.asks.then(|| (program.clone(), streams.clone()));
         let tasks = tasks.child(format!("rule {id}"));
         let queue = Arc::new(Queue::new(options.buffer_length, !options.disable_buffer_full_discard));
         let context = core.context.clone();
@@ -97,8 +99,8 @@ impl RuleTask {
         let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks, last_metrics: Mutex::default(), busy: Mutex::default() });
         let (sender, status) = watch::channel(RuleStatus::Running);
         let own_thread = program.calls_users;
-        let open = program.inputs;
-        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open, own_thread };
+        let open = program.tables.iter().filter(|table| table.is_none()).count();
+        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open, own_thread, asked };
         match own_thread {
             true => tasks.spawn("rule", on_own_thread(runner)),
             false => tasks.spawn("rule", runner.run()),
@@ -187,6 +189,8 @@ struct Runner {
     open: usize,
     /// Functions users brought may block.
     own_thread: bool,
+    /// The inputs, if some are lookup tables whose sources are asked.
+    asked: Option<(Arc<Program>, Vec<Arc<Stream>>)>,
 }
 
 impl Runner {
@@ -201,9 +205,14 @@ impl Runner {
                 () = self.shared.queue.ready() => {}
                 () = until(timer) => {}
             }
-            let begin = Instant::now();
-            self.turn(&mut inbox, &mut out);
-            self.shared.busy.lock().add(begin);
+            match self.asked.clone() {
+                None => {
+                    let begin = Instant::now();
+                    self.turn(&mut inbox, &mut out);
+                    self.shared.busy.lock().add(begin);
+                }
+                Some((program, streams)) => self.asking_turn(&program, &streams, &mut inbox, &mut out).await,
+            }
             for emission in out.drain(..) {
                 self.send(emission).await;
             }
@@ -232,28 +241,54 @@ impl Runner {
                 MutexGuard::bump(&mut core);
             }
             let before = out.len();
-            let ack = match item {
-                Item::Row(input, row, ack) => {
-                    let now = row.at;
-                    core.push(input, row, now, out);
-                    ack
-                }
-                Item::Error(text, ack) => {
-                    core.context.now = clock::now_ms();
-                    core.fail(&text, out);
-                    ack
-                }
-                Item::End => {
-                    self.open = self.open.saturating_sub(1);
-                    None
-                }
-            };
+            let ack = work(&mut core, &mut self.open, item, out);
             // What the row caused directly must be safe before it is acknowledged; what a window or the watermark keeps is state.
             out[before..].iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
         }
         core.advance(clock::now_ms(), out);
         drop(core);
         settle(inbox);
+    }
+
+    /// As [`Runner::turn`] for a rule with lookup tables: what an item causes is joined and sent before the next one.
+    async fn asking_turn(
+        &mut self,
+        program: &Program,
+        streams: &[Arc<Stream>],
+        inbox: &mut Inbox,
+        out: &mut Vec<Emission>,
+    ) {
+        self.shared.queue.drain(inbox);
+        while let Some(item) = inbox.pop_front() {
+            if self.tasks.is_cancelled() {
+                item.abandon();
+                continue;
+            }
+            let shared = self.shared.clone();
+            let ack = work(&mut shared.core.lock(), &mut self.open, item, out);
+            if !self.look_up(program, streams, out).await {
+                ack.iter().for_each(Ack::fail);
+            }
+            out.iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
+            for emission in out.drain(..) {
+                self.send(emission).await;
+            }
+        }
+        self.shared.core.lock().advance(clock::now_ms(), out);
+        self.look_up(program, streams, out).await;
+        settle(inbox);
+    }
+
+    /// Joins what waits for lookup tables; false if the rule was stopped meanwhile.
+    async fn look_up(&self, program: &Program, streams: &[Arc<Stream>], out: &mut Vec<Emission>) -> bool {
+        loop {
+            let Some(waiting) = self.shared.core.lock().next_waiting() else { return true };
+            let joined = tokio::select! {
+                joined = lookup::join(program, streams, waiting.rows, &waiting.context) => joined,
+                () = self.tasks.cancelled() => return false,
+            };
+            self.shared.core.lock().joined(waiting.range, joined, out);
+        }
     }
 
     /// Hands an emission to every sink; they share its rows. With `qos` a full sink holds the rule up.
@@ -266,6 +301,26 @@ impl Runner {
                     () = self.tasks.cancelled() => {}
                 }
             }
+        }
+    }
+}
+
+/// The operators' part of an item; answers its token. `open` counts the inputs that have not ended.
+fn work(core: &mut Core, open: &mut usize, item: Item, out: &mut Vec<Emission>) -> Option<Ack> {
+    match item {
+        Item::Row(input, row, ack) => {
+            let now = row.at;
+            core.push(input, row, now, out);
+            ack
+        }
+        Item::Error(text, ack) => {
+            core.context.now = clock::now_ms();
+            core.fail(&text, out);
+            ack
+        }
+        Item::End => {
+            *open = open.saturating_sub(1);
+            None
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::convert::convert_fields;
 use crate::expr::{Expr, Scene};
 use crate::index::Index;
 use crate::layout::Layout;
+use crate::lookup::{Lookup, LookupOptions, LookupSource};
 use crate::plan::Program;
 use crate::queue::{Abandon, Queue};
 use crate::row::{Origin, Row, Slot};
@@ -28,6 +29,7 @@ pub struct Stream {
     received: AtomicU64,
     failed: AtomicU64,
     connection: Mutex<Option<Connection>>,
+    lookup: Option<Lookup>,
 }
 
 struct State {
@@ -96,6 +98,10 @@ impl Abandon for Item {
 impl Stream {
     /// A stream by its definition. `decoder` is the FORMAT's, none for JSON.
     pub fn new(definition: StreamDef, decoder: Option<Box<dyn Decode>>) -> Arc<Stream> {
+        Arc::new(Stream::make(definition, decoder))
+    }
+
+    fn make(definition: StreamDef, decoder: Option<Box<dyn Decode>>) -> Stream {
         let mut layout = Layout::new(&definition);
         let timestamp = definition.timestamp.as_ref().map(|column| Timestamp {
             slot: layout.slot(&definition, column),
@@ -114,13 +120,27 @@ impl Stream {
             wanted: Vec::new(),
             full: Vec::new(),
         };
-        Arc::new(Stream {
+        Stream {
             definition,
             state: Mutex::new(state),
             received: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             connection: Mutex::new(None),
-        })
+            lookup: None,
+        }
+    }
+
+    /// A lookup table by its definition: nothing flows through it, rules ask its source. One serves all rules of the table, so
+    /// that they share its cache.
+    pub fn of_lookup(definition: StreamDef, source: Box<dyn LookupSource>, options: LookupOptions) -> Arc<Stream> {
+        let columns = definition.fields.iter().map(|field| field.name.as_str().into()).collect();
+        let lookup = Some(Lookup::new(source, options, columns));
+        Arc::new(Stream { lookup, ..Stream::make(definition, None) })
+    }
+
+    /// What is asked for the rows, if it is a lookup table that is.
+    pub(crate) fn lookup(&self) -> Option<&Lookup> {
+        self.lookup.as_ref()
     }
 
     /// The definition.
@@ -140,7 +160,7 @@ impl Stream {
 
     /// State of the connection, if the source reported one.
     pub fn connection(&self) -> Option<Connection> {
-        self.connection.lock().clone()
+        self.connection.lock().clone().or_else(|| self.lookup.as_ref()?.connection())
     }
 
     /// How many rules read the stream.
@@ -148,8 +168,11 @@ impl Stream {
         self.state.lock().taps.len()
     }
 
-    /// Tells the rules that the input is finished.
+    /// Tells the rules that the input is finished. The end of a table says nothing: its rows stay.
     pub fn end(&self) {
+        if self.definition.table.is_some() {
+            return;
+        }
         for tap in &self.state.lock().taps {
             tap.queue.push(Item::End);
         }

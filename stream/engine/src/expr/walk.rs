@@ -30,6 +30,18 @@ pub(crate) fn has_aggregate<'a>(
     false
 }
 
+/// The columns an expression names.
+pub(crate) fn columns(expr: &Expr) -> Vec<&Expr> {
+    let (mut pending, mut found) = (vec![expr], Vec::new());
+    while let Some(expr) = pending.pop() {
+        if matches!(expr, Expr::Column(_)) {
+            found.push(expr);
+        }
+        children(expr, &mut pending);
+    }
+    found
+}
+
 /// Adds the direct parts of an expression.
 fn children<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {
     match expr {

@@ -1,6 +1,7 @@
 //! From a SELECT to a program: what each operator does, compiled against the slots of the streams.
 
 mod check;
+mod lookup;
 mod project;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ pub(crate) use project::Projection;
 use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scope, ScopeInput};
 use crate::options::RuleOptions;
 use crate::window::WindowPlan;
-use crate::{EngineError, StreamDef, Table};
+use crate::{EngineError, StreamDef, Table, TableKind};
 
 /// A statement ready to be started: names are resolved and everything that can be refused has been.
 #[derive(Debug, Clone)]
@@ -60,6 +61,15 @@ pub(crate) struct Program {
 pub(crate) struct JoinPlan {
     pub(crate) kind: JoinKind,
     pub(crate) on: Option<Expr>,
+    /// How the rows of a lookup table are asked for.
+    pub(crate) lookup: LookupPlan,
+}
+
+/// The equalities of a join's condition between a column of a lookup table and what the rows joined so far have.
+#[derive(Debug, Default)]
+pub(crate) struct LookupPlan {
+    pub(crate) keys: Vec<Arc<str>>,
+    pub(crate) values: Vec<Expr>,
 }
 
 impl Plan {
@@ -132,7 +142,11 @@ impl Plan {
         let joins: Result<Vec<JoinPlan>, EngineError> = select
             .joins
             .iter()
-            .map(|join| Ok(JoinPlan { kind: join.kind, on: compiler.option(join.on.as_ref())? }))
+            .enumerate()
+            .map(|(index, join)| {
+                let lookup = lookup::plan(index + 1, join.on.as_ref(), &mut compiler)?;
+                Ok(JoinPlan { kind: join.kind, on: compiler.option(join.on.as_ref())?, lookup })
+            })
             .collect();
         let window = select.window.as_ref().map(|window| WindowPlan::compile(window, &mut compiler)).transpose()?;
         let group_by = compiler.list(&select.group_by)?;
@@ -176,6 +190,11 @@ impl Plan {
 }
 
 impl Program {
+    /// Whether an input is a lookup table.
+    pub(crate) fn is_lookup(&self, input: usize) -> bool {
+        matches!(self.tables.get(input), Some(Some((table, _))) if table.kind == TableKind::Lookup)
+    }
+
     /// Whether a window must keep its rows rather than running aggregates.
     pub(crate) fn needs_rows(&self) -> bool {
         !self.grouped
