@@ -54,7 +54,8 @@ pub use hosts::{
     BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Encode, Hosts, LocalBus,
     MAX_APPEND_BYTES, MAX_RECORD_BYTES, UserConnectors,
 };
-pub use lookup::{LookupQuery, LookupRequest, LookupSource};
+pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
+pub use lookup::LookupRequest;
 pub use memory::MemoryBus;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};

@@ -1,36 +1,10 @@
 //! What the lookup tables of all connectors share.
 
-use std::sync::Arc;
-
-use edgeward_engine::{Connection, Map, SourceError, Value};
-use futures::future::BoxFuture;
+use edgeward_engine::{Connection, LookupSource};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{ConnectError, Hosts, Props};
-
-/// A connector that answers rows by key. One serves all rules that read its table; nothing is opened before the first query,
-/// and reconnecting is its own business. Whoever holds it caches (`lookup.cache`, `cacheTtl`, `cacheMissingKey`).
-pub trait LookupSource: Send + Sync + 'static {
-    /// The rows of a query. No rows is no error.
-    fn lookup<'a>(&'a self, query: LookupQuery<'a>) -> BoxFuture<'a, Result<Vec<Arc<Map>>, SourceError>>;
-
-    /// State of the connection, for the status of rules; none for sources without one.
-    fn connection(&self) -> Option<Connection> {
-        None
-    }
-}
-
-/// Asks for the rows whose column `keys[i]` equals `values[i]`, for every `i`; there is at least one, and no value is nil.
-#[derive(Debug, Clone, Copy)]
-pub struct LookupQuery<'a> {
-    /// The table's declared columns: rows need no others. Empty: all there are.
-    pub columns: &'a [Arc<str>],
-    /// Columns that are compared.
-    pub keys: &'a [Arc<str>],
-    /// What they must equal.
-    pub values: &'a [Value],
-}
 
 /// What a table asks of a lookup connector.
 #[derive(Debug, Clone)]

@@ -77,7 +77,8 @@ const SINKS: &[(&str, MakeSink)] = &[
 ];
 
 /// Lookup tables in alphabetical order.
-const LOOKUPS: &[(&str, MakeLookup)] = &[("redis", redis::lookup), ("sql", sql::lookup)];
+const LOOKUPS: &[(&str, MakeLookup)] =
+    &[("memory", memory::lookup), ("redis", redis::lookup), ("sql", sql::lookup)];
 
 /// Names of the source types.
 pub fn source_kinds() -> impl Iterator<Item = &'static str> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgeward_connect::{Hosts, SourceRequest, decoder, registry};
-use edgeward_engine::{ColumnType, Field, Source, StreamDef};
+use edgeward_connect::{Hosts, LookupRequest, Props, SourceRequest, decoder, registry};
+use edgeward_engine::{ColumnType, Field, LookupOptions, LookupSource, Source, StreamDef};
 use edgeward_sql::ast::{CreateStream, Statement, StreamKind, StreamOptions, TableKind};
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
@@ -165,23 +165,37 @@ impl Catalog {
         if create.options.schema_id.is_some() {
             return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
         }
-        let opened = self.source(create, false).map(drop);
+        let opened = if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
         let format = self.format(create).map(drop);
         opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))
     }
 
     /// Makes the source of a stream.
     pub(crate) fn source(&self, create: &CreateStream, acknowledge: bool) -> Result<Box<dyn Source>> {
+        let datasource = create.options.datasource.clone().unwrap_or_default();
+        let request =
+            SourceRequest { stream: create.name.clone(), datasource, props: self.props(create)?, acknowledge };
+        Ok(registry::source(source_type(create), &request, &self.hosts)?)
+    }
+
+    /// Makes what a lookup table asks, with the `lookup` block of its configuration.
+    pub(crate) fn lookup(&self, create: &CreateStream) -> Result<(Box<dyn LookupSource>, LookupOptions)> {
+        let props = self.props(create)?;
+        let options = LookupOptions::from_json(props.get("lookup").unwrap_or(&Value::Null))?;
+        let datasource = create.options.datasource.clone().unwrap_or_default();
+        let request = LookupRequest { datasource, key: create.options.key.clone(), props };
+        Ok((registry::lookup(source_type(create), &request, &self.hosts)?, options))
+    }
+
+    /// A configuration section overlaid with EXTRA.
+    fn props(&self, create: &CreateStream) -> Result<Props> {
         let mut props = self.confs.source(source_type(create), create.options.conf_key.as_deref())?;
         if let Some(extra) = &create.options.extra {
             let extra: serde_json::Result<Map<String, Value>> = serde_json::from_str(extra);
             let bad = |error| RulesError::refused(Code::Stream, format!("option EXTRA is no JSON object: {error}"));
             props = props.overlaid(extra.map_err(bad)?);
         }
-        let props = self.confs.resolved(Scope::Sources, source_type(create), &props)?;
-        let datasource = create.options.datasource.clone().unwrap_or_default();
-        let request = SourceRequest { stream: create.name.clone(), datasource, props, acknowledge };
-        Ok(registry::source(source_type(create), &request, &self.hosts)?)
+        self.confs.resolved(Scope::Sources, source_type(create), &props)
     }
 
     /// Makes the decoder of a stream; none for JSON.
@@ -203,6 +217,11 @@ impl Selected {
     fn map<T>(self, turn: impl FnMut(CreateStream) -> T) -> Vec<T> {
         self.0.into_iter().map(turn).collect()
     }
+}
+
+/// Whether it is a table that is asked by key.
+pub(crate) fn is_lookup(create: &CreateStream) -> bool {
+    create.kind == StreamKind::Table && create.options.kind == Some(TableKind::Lookup)
 }
 
 /// TYPE, with eKuiper's defaults.

@@ -11,8 +11,8 @@ use edgeward_sql::ast::{CreateStream, StreamKind};
 use crate::catalog::Catalog;
 use crate::conf::{Confs, Scope};
 use crate::definition::Definition;
-use crate::error::{Code, Result, RulesError};
-use crate::shared::{Running, SharedStreams};
+use crate::error::Result;
+use crate::shared::{Running, SharedStreams, is_shared};
 use crate::store::Store;
 use crate::trace::Traces;
 
@@ -62,10 +62,6 @@ impl World {
         let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
         let inputs: Option<Vec<_>> = plan.inputs().map(|input| self.catalog.stream(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;
-        if let Some(table) = inputs.iter().find(|create| create.kind == StreamKind::Table) {
-            let message = format!("table {} cannot be joined by this version; use streams", table.name);
-            return Err(RulesError::refused(Code::Planner, message));
-        }
         self.sinks(definition, &Tasks::root("check"))?;
         Ok(Checked { plan, inputs })
     }
@@ -85,7 +81,7 @@ impl World {
         let tasks = self.tasks.child(format!("rule {}", definition.id));
         let acknowledge = definition.options.qos > 0;
         let open = |create: &CreateStream| {
-            let node = if create.options.shared { &self.tasks } else { &tasks };
+            let node = if is_shared(create) { &self.tasks } else { &tasks };
             self.shared.open(&self.catalog, create, acknowledge, node)
         };
         let streams: Vec<Arc<Running>> = inputs.iter().map(open).collect::<Result<_>>()?;
@@ -108,8 +104,11 @@ impl World {
             }
             started => started?,
         };
-        streams.iter().for_each(|running| running.start());
-        let owned = inputs.iter().map(|create| !create.options.shared).collect();
+        // Tables begin first: what they hold is there for the streams' first rows.
+        let (tables, rest): (Vec<_>, Vec<_>) =
+            streams.iter().zip(&inputs).partition(|(_, create)| create.kind == StreamKind::Table);
+        tables.iter().chain(&rest).for_each(|(running, _)| running.start());
+        let owned = inputs.iter().map(|create| !is_shared(create)).collect();
         Ok(Run { handle, streams, owned, tasks })
     }
 }

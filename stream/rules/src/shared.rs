@@ -9,7 +9,7 @@ use edgeward_sql::ast::CreateStream;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, is_lookup};
 use crate::error::Result;
 
 /// A stream in use; its source ends with the last one who holds it.
@@ -71,7 +71,7 @@ impl SharedStreams {
         acknowledge: bool,
         tasks: &Tasks,
     ) -> Result<Arc<Running>> {
-        if !create.options.shared {
+        if !is_shared(create) {
             return make(catalog, create, acknowledge, tasks);
         }
         let mut shared = self.0.lock();
@@ -90,9 +90,20 @@ impl SharedStreams {
     }
 }
 
+/// Whether all rules use the same one: a SHARED stream, and a lookup table for its cache.
+pub(crate) fn is_shared(create: &CreateStream) -> bool {
+    create.options.shared || is_lookup(create)
+}
+
 fn make(catalog: &Catalog, create: &CreateStream, acknowledge: bool, tasks: &Tasks) -> Result<Arc<Running>> {
+    let tasks = tasks.child(format!("stream {}", create.name));
+    let failure = watch::Sender::new(None);
+    if is_lookup(create) {
+        let (source, options) = catalog.lookup(create)?;
+        let stream = Stream::of_lookup(Catalog::engine_definition(create), source, options);
+        return Ok(Arc::new(Running { stream, tasks, source: Mutex::default(), failure }));
+    }
     let stream = Stream::new(Catalog::engine_definition(create), catalog.format(create)?);
     let source = Mutex::new(Some(catalog.source(create, acknowledge)?));
-    let tasks = tasks.child(format!("stream {}", create.name));
-    Ok(Arc::new(Running { stream, tasks, source, failure: watch::Sender::new(None) }))
+    Ok(Arc::new(Running { stream, tasks, source, failure }))
 }

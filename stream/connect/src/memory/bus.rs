@@ -7,6 +7,8 @@ use edgeward_engine::Emitter;
 use edgeward_mqtt::{Filter, FilterTree};
 use parking_lot::RwLock;
 
+use super::lookup::Table;
+
 /// The topics of the `memory` connector. There are no queues here: a sink hands its rows to the streams itself.
 #[derive(Default)]
 pub struct MemoryBus {
@@ -16,7 +18,14 @@ pub struct MemoryBus {
 
 struct Listener {
     id: u64,
-    emitter: Emitter,
+    target: Target,
+}
+
+/// Who listens to a topic.
+#[derive(Clone)]
+pub(super) enum Target {
+    Stream(Emitter),
+    Table(Arc<Table>),
 }
 
 /// A stream's place on the bus; dropping it ends it.
@@ -27,16 +36,16 @@ pub(super) struct Listening {
 }
 
 impl MemoryBus {
-    pub(super) fn listen(self: &Arc<Self>, filter: Filter, emitter: Emitter) -> Listening {
+    pub(super) fn listen(self: &Arc<Self>, filter: Filter, target: Target) -> Listening {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        self.listeners.write().insert(&filter, Listener { id, emitter });
+        self.listeners.write().insert(&filter, Listener { id, target });
         Listening { bus: self.clone(), filter, id }
     }
 
-    /// The streams that listen to a topic.
-    pub(super) fn listeners(&self, topic: &str) -> Vec<Emitter> {
+    /// The streams and tables that listen to a topic.
+    pub(super) fn listeners(&self, topic: &str) -> Vec<Target> {
         let mut found = Vec::new();
-        self.listeners.read().for_each_match(topic.as_bytes(), |listener| found.push(listener.emitter.clone()));
+        self.listeners.read().for_each_match(topic.as_bytes(), |listener| found.push(listener.target.clone()));
         found
     }
 }

@@ -7,6 +7,7 @@ use edgeward_mqtt::Filter;
 use futures::future::BoxFuture;
 
 use super::MemoryBus;
+use super::bus::Target;
 
 pub(super) struct MemorySource {
     pub(super) filter: Filter,
@@ -16,7 +17,7 @@ pub(super) struct MemorySource {
 impl Source for MemorySource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let _listening = self.bus.listen(self.filter, context.emitter);
+            let _listening = self.bus.listen(self.filter, Target::Stream(context.emitter));
             context.tasks.cancelled().await;
             Ok(())
         })

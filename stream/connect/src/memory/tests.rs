@@ -1,10 +1,33 @@
 //! Rows and tokens from a sink to a stream.
 
-use edgeward_engine::Ack;
+use edgeward_engine::{Ack, Value};
 use serde_json::json;
 
-use crate::testing::{emission, request, start, until};
-use crate::{Hosts, registry};
+use crate::testing::{emission, look_by, props, request, start, until};
+use crate::{Hosts, LookupRequest, registry};
+
+#[tokio::test]
+async fn a_table_keeps_rows_by_key() {
+    let hosts = Hosts::default();
+    let request = LookupRequest { datasource: "t/+".into(), key: Some("id".into()), props: props(&json!({})) };
+    let table = registry::lookup("memory", &request, &hosts).unwrap();
+    let plain = json!({"topic": "t/a"});
+    let kinds = json!({"topic": "t/a", "rowkindField": "do", "keyField": "id"});
+    for (sink, rows, key, expect) in [
+        (&plain, r#"[{"id":1,"v":"x"},{"id":2,"v":"y"}]"#, 1, r#"[{"id":1,"v":"x"}]"#),
+        (&plain, r#"[{"id":1,"v":"z"}]"#, 1, r#"[{"id":1,"v":"z"}]"#),
+        (&kinds, r#"[{"id":2,"do":"delete"}]"#, 2, "[]"),
+        (&kinds, r#"[{"id":3,"do":"insert"}]"#, 3, r#"[{"do":"insert","id":3}]"#),
+    ] {
+        let mut sink = registry::sink("memory", &crate::testing::request(sink), &hosts).unwrap().sink;
+        sink.send(&emission(rows)).await.unwrap();
+        assert_eq!(look_by(&*table, &["id".into()], &[Value::Int(key)]).await.as_deref(), Ok(expect), "{rows}");
+    }
+    let mut sink = registry::sink("memory", &crate::testing::request(&kinds), &hosts).unwrap().sink;
+    assert!(sink.send(&emission(r#"[{"v":1}]"#)).await.is_err(), "a row without key");
+    drop(table);
+    assert!(hosts.memory.listeners("t/a").is_empty());
+}
 
 #[tokio::test]
 async fn rows_pass_with_their_tokens() {
