@@ -381,7 +381,10 @@ impl Core {
         let keys: Result<Vec<Value>, Error> =
             self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
         let mut rows = Vec::with_capacity(1);
-        self.program.projection.run(&scene, &mut rows)?;
+        match self.program.projection.is_whole_row() {
+            Some(send_nil) => rows.push(OutRow::Whole(tuple.row.clone(), send_nil)),
+            None => self.program.projection.run(&scene, &mut rows)?,
+        }
         out.push((keys?, rows));
         if self.program.grouped {
             self.context.agg_hits = (self.context.agg_hits.0 + 1, self.context.now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use edgeward_functions::json::{Printer, Unprintable, write_string};
 use edgeward_functions::{Map, Value};
 
-use crate::Ack;
+use crate::{Ack, Row};
 
 /// The column names of projected rows, sorted, each with its JSON text prepared. Shared by all rows of a rule.
 #[derive(Debug, PartialEq, Default)]
@@ -47,7 +47,9 @@ pub enum OutRow {
         /// One value for each name.
         values: Box<[Value]>,
     },
-    /// Columns known only at run time (`SELECT *` of a schemaless stream, SRFs, errors).
+    /// All columns of an input row, read when a sink asks for them; the flag says whether nil ones are sent.
+    Whole(Arc<Row>, bool),
+    /// Other columns known only at run time (SRFs, errors).
     Free(Arc<Map>),
 }
 
@@ -58,6 +60,7 @@ impl OutRow {
             OutRow::Fixed { header, values } => {
                 header.names.binary_search_by(|probe| (**probe).cmp(name)).map_or(&Value::Nil, |index| &values[index])
             }
+            OutRow::Whole(row, _) => row.all().get(name).unwrap_or(&Value::Nil),
             OutRow::Free(map) => map.get(name).unwrap_or(&Value::Nil),
         }
     }
@@ -66,6 +69,13 @@ impl OutRow {
     pub fn to_map(&self) -> Arc<Map> {
         match self {
             OutRow::Free(map) => map.clone(),
+            OutRow::Whole(row, send_nil) if *send_nil || row.all().values().all(|value| !value.is_nil()) => {
+                row.all().clone()
+            }
+            OutRow::Whole(row, _) => {
+                let there = row.all().iter().filter(|(_, value)| !value.is_nil());
+                Arc::new(there.map(|(key, value)| (key.clone(), value.clone())).collect())
+            }
             OutRow::Fixed { header, values } => {
                 let named = header.names.iter().cloned().zip(values.iter().cloned());
                 Arc::new(named.filter(|(_, value)| header.send_nil || !value.is_nil()).collect())
@@ -78,10 +88,7 @@ impl OutRow {
     /// # Errors
     /// A column is NaN or infinite.
     pub fn write_json(&self, printer: &Printer, out: &mut Vec<u8>) -> Result<(), Unprintable> {
-        let OutRow::Fixed { header, values } = self else {
-            let OutRow::Free(map) = self else { return Ok(()) };
-            return printer.write_map(map, out);
-        };
+        let OutRow::Fixed { header, values } = self else { return printer.write_map(&self.to_map(), out) };
         out.push(b'{');
         let mut first = true;
         for (key, value) in header.keys.iter().zip(values.iter()) {

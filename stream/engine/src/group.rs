@@ -83,6 +83,12 @@ impl Groups {
             if position > 0 {
                 self.buffer.push(',');
             }
+            if let Expr::Slot(slot) = by
+                && let Some(text) = scene.row.plain_text(*slot)
+            {
+                self.buffer.push_str(text);
+                continue;
+            }
             match &*by.eval(scene)? {
                 Value::Str(text) => self.buffer.push_str(text),
                 // Writing into a String cannot fail.

@@ -1,6 +1,8 @@
 //! An index over the conditions of the rules of one stream, so that a row costs as much as it has matches, not as there are rules.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use edgeward_functions::Value;
 use edgeward_sql::ast::BinaryOp;
@@ -8,66 +10,187 @@ use edgeward_sql::ast::BinaryOp;
 use crate::Row;
 use crate::expr::Expr;
 
-/// Rules by what their condition compares. A rule of `column op number` is found by its number; all others are always looked at.
+/// Rules by what their condition compares first: a column with a number or a text. All others are always looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    always: Vec<usize>,
+    always: BTreeSet<usize>,
     columns: BTreeMap<usize, Column>,
 }
 
-/// The rules whose condition compares one column, sorted by the number compared with.
+/// The rules whose condition compares one column, by what they compare it with.
 #[derive(Debug, Default)]
 struct Column {
-    /// `column > number` and `>=`, ascending: the matches are a head of the list.
-    above: Vec<(f64, usize)>,
-    /// `column < number` and `<=`, descending: the matches are a head of the list.
-    below: Vec<(f64, usize)>,
+    /// `column > number` and `>=`.
+    above: BTreeSet<(Number, usize)>,
+    /// `column < number` and `<=`.
+    below: BTreeSet<(Number, usize)>,
+    /// `column = number`.
+    equal: BTreeSet<(Number, usize)>,
+    /// `column = text`.
+    texts: HashMap<Arc<str>, BTreeSet<usize>>,
+}
+
+/// A number to sort by; none is NaN.
+#[derive(Debug, Clone, Copy)]
+struct Number(f64);
+
+/// Where a condition stands in the lists of its column.
+enum Place {
+    Above(Number),
+    Below(Number),
+    Equal(Number),
+    Text(Arc<str>),
 }
 
 impl Index {
-    /// An index over the conditions of rules, by position.
-    pub(crate) fn new<'a>(conditions: impl Iterator<Item = Option<&'a Expr>>) -> Index {
-        let mut index = Index::default();
-        for (position, condition) in conditions.enumerate() {
-            match condition {
-                Some(Expr::SlotNumber(
-                    op @ (BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Lt | BinaryOp::Le),
-                    slot,
-                    number,
-                    _,
-                )) => {
-                    let column = index.columns.entry(*slot).or_default();
-                    let list =
-                        if matches!(op, BinaryOp::Gt | BinaryOp::Ge) { &mut column.above } else { &mut column.below };
-                    list.push((*number, position));
-                }
-                _ => index.always.push(position),
-            }
+    /// Takes in the rule of a position.
+    pub(crate) fn insert(&mut self, position: usize, condition: Option<&Expr>) {
+        let Some((slot, place)) = condition.and_then(place) else {
+            self.always.insert(position);
+            return;
+        };
+        let column = self.columns.entry(slot).or_default();
+        match place {
+            Place::Above(number) => column.above.insert((number, position)),
+            Place::Below(number) => column.below.insert((number, position)),
+            Place::Equal(number) => column.equal.insert((number, position)),
+            Place::Text(text) => column.texts.entry(text).or_default().insert(position),
+        };
+    }
+
+    /// Takes out a rule that was taken in with this condition.
+    pub(crate) fn remove(&mut self, position: usize, condition: Option<&Expr>) {
+        let Some((slot, place)) = condition.and_then(place) else {
+            self.always.remove(&position);
+            return;
+        };
+        let Some(column) = self.columns.get_mut(&slot) else { return };
+        match place {
+            Place::Above(number) => _ = column.above.remove(&(number, position)),
+            Place::Below(number) => _ = column.below.remove(&(number, position)),
+            Place::Equal(number) => _ = column.equal.remove(&(number, position)),
+            Place::Text(text) => column.forget(&text, position),
         }
-        for column in index.columns.values_mut() {
-            column.above.sort_by(|a, b| a.0.total_cmp(&b.0));
-            column.below.sort_by(|a, b| b.0.total_cmp(&a.0));
+        if column.is_empty() {
+            self.columns.remove(&slot);
         }
-        index
     }
 
     /// Adds the positions of the rules that may want the row: every rule that does, and few others. The rule's own condition decides.
+    #[inline]
     pub(crate) fn select(&self, row: &Row, wanted: &mut Vec<usize>) {
         wanted.extend(&self.always);
         for (slot, column) in &self.columns {
-            let value = match row.get(*slot) {
-                // A comparison with nil is false.
-                Value::Nil => continue,
-                Value::Float(float) => *float,
-                // Beyond 2^53 a float no longer tells integers apart.
-                Value::Int(int) if int.unsigned_abs() < 1 << 53 => *int as f64,
-                _ => {
-                    wanted.extend(column.above.iter().chain(&column.below).map(|(_, position)| position));
-                    continue;
-                }
-            };
-            wanted.extend(column.above.iter().take_while(|(number, _)| *number <= value).map(|(_, position)| position));
-            wanted.extend(column.below.iter().take_while(|(number, _)| *number >= value).map(|(_, position)| position));
+            column.select(row.get(*slot), wanted);
         }
     }
 }
+
+impl Column {
+    fn is_empty(&self) -> bool {
+        self.above.is_empty() && self.below.is_empty() && self.equal.is_empty() && self.texts.is_empty()
+    }
+
+    fn forget(&mut self, text: &str, position: usize) {
+        if let Some(positions) = self.texts.get_mut(text) {
+            positions.remove(&position);
+            if positions.is_empty() {
+                self.texts.remove(text);
+            }
+        }
+    }
+
+    #[inline]
+    fn select(&self, value: &Value, wanted: &mut Vec<usize>) {
+        match value {
+            // A comparison with nil is false.
+            Value::Nil => {}
+            Value::Float(float) => self.number(*float, wanted),
+            // Beyond 2^53 a float no longer tells integers apart.
+            Value::Int(int) if int.unsigned_abs() < 1 << 53 => self.number(*int as f64, wanted),
+            Value::Int(_) => {
+                self.numbers(wanted);
+                self.texts(wanted);
+            }
+            Value::Str(text) => {
+                self.numbers(wanted);
+                wanted.extend(self.texts.get(text).into_iter().flatten());
+            }
+            _ => {
+                self.numbers(wanted);
+                self.texts(wanted);
+            }
+        }
+    }
+
+    #[inline]
+    fn number(&self, value: f64, wanted: &mut Vec<usize>) {
+        wanted.extend(self.above.iter().take_while(|(number, _)| number.0 <= value).map(|(_, position)| position));
+        wanted
+            .extend(self.below.iter().rev().take_while(|(number, _)| number.0 >= value).map(|(_, position)| position));
+        if !self.equal.is_empty() {
+            let same = (Number::new(value), 0)..=(Number::new(value), usize::MAX);
+            wanted.extend(self.equal.range(same).map(|(_, position)| position));
+        }
+        self.texts(wanted);
+    }
+
+    /// Those that compare with a number: the value is none and they must say so.
+    fn numbers(&self, wanted: &mut Vec<usize>) {
+        wanted.extend(self.above.iter().chain(&self.below).chain(&self.equal).map(|(_, position)| position));
+    }
+
+    /// Those that compare with a text: the value is none and they must say so.
+    fn texts(&self, wanted: &mut Vec<usize>) {
+        wanted.extend(self.texts.values().flatten());
+    }
+}
+
+/// The column and place of a condition by its first comparison: where that is false, the rest of an AND is not looked at.
+fn place(condition: &Expr) -> Option<(usize, Place)> {
+    match condition {
+        Expr::And(sides) => place(&sides.0),
+        Expr::SlotNumber(op, slot, number, _) => {
+            let number = Number::new(*number);
+            let place = match op {
+                BinaryOp::Gt | BinaryOp::Ge => Place::Above(number),
+                BinaryOp::Lt | BinaryOp::Le => Place::Below(number),
+                BinaryOp::Eq => Place::Equal(number),
+                _ => return None,
+            };
+            Some((*slot, place))
+        }
+        Expr::Binary(BinaryOp::Eq, sides) => match &**sides {
+            (Expr::Slot(slot), Expr::Const(Value::Str(text))) => Some((*slot, Place::Text(text.clone()))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Number {
+    /// Both zeros are the same number.
+    fn new(number: f64) -> Number {
+        Number(number + 0.0)
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Number) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Number {}

@@ -76,7 +76,7 @@ impl Layout {
                 },
             };
             match slot {
-                Some(slot) => slots[slot as usize] = self.read(&mut cursor, slot as usize)?,
+                Some(slot) => self.read(&mut cursor, slot as usize, &mut slots[slot as usize])?,
                 None => cursor.skip(1).map_err(text)?,
             }
             position += 1;
@@ -104,24 +104,26 @@ impl Layout {
 
     /// Reads the value for a slot: numbers and words at once, text and nested values as spans.
     #[inline]
-    fn read(&self, cursor: &mut Cursor<'_>, slot: usize) -> Result<Slot, String> {
+    fn read(&self, cursor: &mut Cursor<'_>, slot: usize, out: &mut Slot) -> Result<(), String> {
         let column = &self.columns[slot];
-        match (&column.declared, cursor.peek()) {
-            (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::Ready).map_err(text),
-            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => {
-                cursor.number(Numbers::Float).map(Slot::Ready).map_err(text)
-            }
+        let read = match (&column.declared, cursor.peek()) {
+            (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::Ready),
+            (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::Ready),
             (None, Some(b'"' | b'{' | b'[')) | (Some(ColumnType::String), Some(b'"')) => {
                 let start = cursor.at();
-                cursor.skip(1).map_err(text)?;
-                Ok(Slot::span(start, cursor.at()))
+                cursor.skip(1).map(|()| Slot::span(start, cursor.at()))
             }
-            (None, _) => cursor.word().map(Slot::Ready).map_err(text),
+            (None, _) => cursor.word().map(Slot::Ready),
             (Some(declared), _) => {
-                let value = cursor.value(Numbers::WholeAsInt, 1).map_err(text)?;
-                conform(&column.name, value, declared).map(Slot::Ready)
+                return self.conforming(cursor, column, declared).map(|value| *out = Slot::Ready(value));
             }
-        }
+        };
+        *out = read.map_err(text)?;
+        Ok(())
+    }
+
+    fn conforming(&self, cursor: &mut Cursor<'_>, column: &Column, declared: &ColumnType) -> Result<Value, String> {
+        conform(&column.name, cursor.value(Numbers::WholeAsInt, 1).map_err(text)?, declared)
     }
 
     /// Fills `slots` from a decoded row.
@@ -131,6 +133,7 @@ impl Layout {
     }
 }
 
+#[cold]
 fn text(error: JsonError) -> String {
     error.to_string()
 }

@@ -66,7 +66,16 @@ impl Row {
         }
     }
 
-    #[cold]
+    /// The text of a slot that was not decoded yet and is plain; none says nothing about the slot.
+    pub(crate) fn plain_text(&self, slot: usize) -> Option<&str> {
+        let (Slot::Span(start, end, _), Origin::Json(payload, _)) = (self.slots.get(slot)?, &self.origin) else {
+            return None;
+        };
+        let quoted = payload.get(*start as usize..*end as usize)?;
+        let text = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        if text.contains(&b'\\') { None } else { std::str::from_utf8(text).ok() }
+    }
+
     fn decode(&self, start: u32, end: u32) -> Value {
         match &self.origin {
             Origin::Json(payload, numbers) => {

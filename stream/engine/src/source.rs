@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edgeward_functions::Value;
-use edgeward_service::Tasks;
+use edgeward_service::{Tasks, clock};
 use futures::future::BoxFuture;
 
 use crate::{Ack, Map, Meta, Stream};
@@ -100,14 +100,20 @@ impl Emitter {
 
     /// Takes one message in. Waits only when a rule asked for back-pressure (`disableBufferFullDiscard`) and its queue is full.
     pub async fn emit(&self, message: Message) {
-        if self.stream.push(message) {
+        self.emit_all([message]).await;
+    }
+
+    /// Takes several messages in, as [`Emitter::emit`] does; a source that has more than one at hand saves time with it.
+    pub async fn emit_all(&self, messages: impl IntoIterator<Item = Message>) {
+        let mut messages = messages.into_iter();
+        while self.stream.push_all(&mut messages) {
             self.stream.wait_for_space().await;
         }
     }
 
     /// Takes one message in without waiting: for callers that must not block, e.g. a callback on a broker's thread.
     pub fn emit_now(&self, message: Message) {
-        self.stream.push(message);
+        self.stream.push_at(message, clock::now_ms());
     }
 
     /// Reports a failure to the rules: counted as an exception, and a message to the sinks where `sendError` is set.

@@ -38,12 +38,13 @@ struct State {
     strict: Option<StreamDef>,
     timestamp: Option<Timestamp>,
     decoder: Option<Box<dyn Decode>>,
-    taps: Vec<Tap>,
-    next_tap: u64,
+    /// The rules' places; those of rules that went are taken by the next to come.
+    taps: Vec<Option<Tap>>,
+    vacant: Vec<usize>,
     /// Slots of the row being decoded, reused until some rule keeps the row.
     scratch: Vec<Slot>,
-    /// Which rules a row may concern; made anew at the first row after a rule came or went.
-    index: Option<Index>,
+    /// Which rules a row may concern.
+    index: Index,
     /// Positions of the rules a row may concern, reused.
     wanted: Vec<usize>,
     /// Queues that asked the source to wait.
@@ -52,7 +53,6 @@ struct State {
 
 /// One rule's way out of a stream.
 struct Tap {
-    id: u64,
     input: usize,
     filter: Option<Filter>,
     queue: Arc<Queue<Item>>,
@@ -114,9 +114,9 @@ impl Stream {
             timestamp,
             decoder,
             taps: Vec::new(),
-            next_tap: 0,
+            vacant: Vec::new(),
             scratch: Vec::new(),
-            index: None,
+            index: Index::default(),
             wanted: Vec::new(),
             full: Vec::new(),
         };
@@ -165,7 +165,8 @@ impl Stream {
 
     /// How many rules read the stream.
     pub fn rules(&self) -> usize {
-        self.state.lock().taps.len()
+        let state = self.state.lock();
+        state.taps.len() - state.vacant.len()
     }
 
     /// Tells the rules that the input is finished. The end of a table says nothing: its rows stay.
@@ -173,7 +174,7 @@ impl Stream {
         if self.definition.table.is_some() {
             return;
         }
-        for tap in &self.state.lock().taps {
+        for tap in self.state.lock().taps.iter().flatten() {
             tap.queue.push(Item::End);
         }
     }
@@ -203,32 +204,52 @@ impl Stream {
         queue: Arc<Queue<Item>>,
     ) -> Attachment {
         let mut state = self.state.lock();
-        let id = state.next_tap;
-        state.next_tap += 1;
-        state.taps.push(Tap { id, input, filter, queue });
-        state.reindex();
-        Attachment { stream: self.clone(), id, base: self.received(), end: OnceLock::new() }
+        let position = state.vacant.pop().unwrap_or(state.taps.len());
+        state.index.insert(position, filter.as_ref().and_then(Filter::condition));
+        let tap = Some(Tap { input, filter, queue });
+        match state.taps.get_mut(position) {
+            Some(place) => *place = tap,
+            None => state.taps.push(tap),
+        }
+        Attachment { stream: self.clone(), position, base: self.received(), end: OnceLock::new() }
     }
 
-    pub(crate) fn push(&self, message: Message) -> bool {
-        self.push_at(message, clock::now_ms())
+    /// Takes in messages that arrived now, up to one after which some rule asks the source to wait; then the answer is true and
+    /// the rest is still to be taken.
+    pub(crate) fn push_all(&self, messages: &mut impl Iterator<Item = Message>) -> bool {
+        // The clock and the lock cost as much as half a row: they are shared.
+        let now = clock::now_ms();
+        let mut state = self.state.lock();
+        let mut taken = 0;
+        for message in messages {
+            taken += 1;
+            self.take(&mut state, message, now);
+            if !state.full.is_empty() {
+                break;
+            }
+        }
+        self.received.fetch_add(taken, Ordering::Relaxed);
+        !state.full.is_empty()
     }
 
     /// Takes in a message that arrived at `now`. True: some rule asks the source to wait.
     pub(crate) fn push_at(&self, message: Message, now: i64) -> bool {
         self.received.fetch_add(1, Ordering::Relaxed);
-        let Message { body, meta, ack } = message;
         let mut state = self.state.lock();
-        let state = &mut *state;
+        self.take(&mut state, message, now);
+        !state.full.is_empty()
+    }
+
+    fn take(&self, state: &mut State, message: Message, now: i64) {
+        let Message { body, meta, ack } = message;
         let decoded = match body {
-            Body::Row(map) => state.take_map(map, now, &meta, &ack),
-            Body::Payload(payload) => state.take_payload(payload, now, &meta, &ack),
+            Body::Row(map) => state.take_map(map, now, meta, &ack),
+            Body::Payload(payload) => state.take_payload(payload, now, meta, &ack),
         };
         if let Err(text) = decoded {
             self.failed.fetch_add(1, Ordering::Relaxed);
             state.error(&text, ack.as_ref());
         }
-        !state.full.is_empty()
     }
 
     pub(crate) fn push_error(&self, text: &str) {
@@ -245,15 +266,11 @@ impl Stream {
 }
 
 impl State {
-    fn reindex(&mut self) {
-        self.index = None;
-    }
-
-    fn take_payload(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+    fn take_payload(&mut self, payload: Bytes, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         if let Some(decoder) = &mut self.decoder {
             let mut rows = Vec::new();
             decoder.decode(&payload, &mut rows)?;
-            return rows.into_iter().try_for_each(|row| self.take_map(row, now, meta, ack));
+            return rows.into_iter().try_for_each(|row| self.take_map(row, now, meta.clone(), ack));
         }
         let mut cursor = Cursor::new(&payload);
         cursor.blank();
@@ -266,12 +283,12 @@ impl State {
         while cursor.next_item(&mut first).map_err(|error| error.to_string())? {
             let start = cursor.at();
             cursor.skip(1).map_err(|error| error.to_string())?;
-            self.take_object(payload.slice(start..cursor.at()), now, meta, ack)?;
+            self.take_object(payload.slice(start..cursor.at()), now, meta.clone(), ack)?;
         }
         cursor.end().map_err(|error| error.to_string())
     }
 
-    fn take_object(&mut self, payload: Bytes, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+    fn take_object(&mut self, payload: Bytes, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         if self.strict.is_some() {
             return match parse(&payload, Numbers::WholeAsInt).map_err(|error| error.to_string())? {
                 Value::Map(map) => self.take_map(map, now, meta, ack),
@@ -286,7 +303,7 @@ impl State {
     }
 
     /// Under STRICT_VALIDATION every row is converted as a whole before rules see it.
-    fn take_map(&mut self, map: Arc<Map>, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+    fn take_map(&mut self, map: Arc<Map>, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         let map = match &self.strict {
             Some(definition) => Arc::new(convert_fields(&definition.fields, &map, definition)?),
             None => map,
@@ -298,20 +315,16 @@ impl State {
     }
 
     /// Offers a row to every rule; only a row that someone keeps is moved to the heap for good.
-    fn route(&mut self, slots: Vec<Slot>, origin: Origin, now: i64, meta: &Option<Meta>, ack: &Option<Ack>) {
+    fn route(&mut self, slots: Vec<Slot>, origin: Origin, now: i64, meta: Option<Meta>, ack: &Option<Ack>) {
         let mut row = Row::new(slots.into_boxed_slice(), origin, now);
         row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&row));
-        row.meta = meta.clone();
+        row.meta = meta;
         let mut kept: Option<Arc<Row>> = None;
         let mut row = Some(row);
         let mut wanted = std::mem::take(&mut self.wanted);
-        let taps = &self.taps;
-        let index = self
-            .index
-            .get_or_insert_with(|| Index::new(taps.iter().map(|tap| tap.filter.as_ref().and_then(Filter::condition))));
-        row.iter().for_each(|row| index.select(row, &mut wanted));
+        row.iter().for_each(|row| self.index.select(row, &mut wanted));
         for position in wanted.drain(..) {
-            let (Some(tap), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else {
+            let (Some(Some(tap)), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else {
                 continue;
             };
             let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter.keeps(seen)) {
@@ -336,7 +349,7 @@ impl State {
 
     fn error(&mut self, text: &str, ack: Option<&Ack>) {
         let text: Arc<str> = text.into();
-        for tap in &self.taps {
+        for tap in self.taps.iter().flatten() {
             tap.queue.push(Item::Error(text.clone(), ack.cloned()));
         }
     }
@@ -366,7 +379,7 @@ impl Timestamp {
 /// A rule's place at a stream; it ends when told or dropped.
 pub(crate) struct Attachment {
     stream: Arc<Stream>,
-    id: u64,
+    position: usize,
     base: u64,
     /// What the stream had received when the rule was detached.
     end: OnceLock<u64>,
@@ -381,9 +394,12 @@ impl Attachment {
     /// Sends the rule no more rows.
     pub(crate) fn detach(&self) {
         let mut state = self.stream.state.lock();
-        self.end.get_or_init(|| self.stream.received());
-        state.taps.retain(|tap| tap.id != self.id);
-        state.reindex();
+        if self.end.set(self.stream.received()).is_ok()
+            && let Some(tap) = state.taps.get_mut(self.position).and_then(Option::take)
+        {
+            state.index.remove(self.position, tap.filter.as_ref().and_then(Filter::condition));
+            state.vacant.push(self.position);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ fn values() -> impl Strategy<Value = Value> {
         (-5..5i64).prop_map(Value::Int),
         any::<i64>().prop_map(Value::Int),
         (-5..5i64).prop_map(|int| Value::Float(int as f64 / 2.0)),
+        Just(Value::Float(-0.0)),
         Just(Value::Float(f64::NAN)),
         any::<String>().prop_map(Value::from),
     ]
@@ -38,8 +39,18 @@ proptest! {
     #[test]
     fn index_and_condition_agree(value in values(), op in proptest::sample::select(&["<", "<=", ">", ">=", "=", "!="][..]), number in prop_oneof![(-5..5i64).prop_map(|int| int.to_string()), (-5..5i64).prop_map(|int| format!("{:.1}", int as f64 / 2.0)), Just(i64::MAX.to_string())]) {
         let indexed = messages(&format!("SELECT x FROM s WHERE x {op} {number}"), &value);
-        // The AND keeps the condition out of the index.
-        let plain = messages(&format!("SELECT x FROM s WHERE (x {op} {number}) AND TRUE"), &value);
+        // What stands before it keeps a condition out of the index, what follows does not.
+        let plain = messages(&format!("SELECT x FROM s WHERE TRUE AND (x {op} {number})"), &value);
+        prop_assert_eq!(indexed, plain);
+        let first = messages(&format!("SELECT x FROM s WHERE (x {op} {number}) AND TRUE"), &value);
+        prop_assert_eq!(first, plain);
+    }
+
+    #[test]
+    fn index_and_condition_agree_on_texts(value in values(), text in "[a-c]{0,1}", same in any::<bool>()) {
+        let value = if same { Value::from(text.as_str()) } else { value };
+        let indexed = messages(&format!("SELECT x FROM s WHERE x = \"{text}\""), &value);
+        let plain = messages(&format!("SELECT x FROM s WHERE TRUE AND x = \"{text}\""), &value);
         prop_assert_eq!(indexed, plain);
     }
 }

@@ -75,7 +75,7 @@ impl Options {
             data_dir: data_dir.into(),
             rest: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
             max_body_bytes: 1 << 20,
-            max_definitions: 10_000,
+            max_definitions: 250_000,
             timezone: TimeZone::system(),
             rule_patrol_interval: Duration::from_secs(10),
             authentication: None,

@@ -42,9 +42,7 @@ impl Source for BusSource {
                     () = messages.recv(&mut batch, BATCH) => {}
                     () = tasks.cancelled() => return Ok(()),
                 }
-                for delivery in batch.drain(..) {
-                    emitter.emit(of_bus(delivery, &mut topics, &tasks)).await;
-                }
+                emitter.emit_all(batch.drain(..).map(|delivery| of_bus(delivery, &mut topics, &tasks))).await;
             }
         })
     }
@@ -150,15 +148,24 @@ pub(super) fn connection(status: &Status) -> Connection {
 }
 
 async fn receive(mut messages: Messages, emitter: &Emitter, tasks: &Tasks, acknowledge: bool) {
-    while let Some(mut incoming) = messages.recv().await {
-        let promise = incoming.take_promise();
-        let Incoming { topic, payload, qos, packet_id, .. } = incoming;
-        let mut message = Message::payload(payload).with_meta(describe(&topic, qos as u8, packet_id));
-        match promise {
-            Some(promise) if acknowledge => message.ack = Some(token(tasks, move || promise.keep())),
-            Some(promise) => promise.keep(),
-            None => {}
-        }
-        emitter.emit(message).await;
+    let mut topics = Topics::default();
+    while let Some(first) = messages.recv().await {
+        // What came in with it is there already; a batch is as long as the bus makes them, so that the rules get their turn.
+        let waiting = std::iter::from_fn(|| messages.try_recv());
+        let batch = std::iter::once(first).chain(waiting).take(BATCH);
+        emitter.emit_all(batch.map(|incoming| of_server(incoming, &mut topics, tasks, acknowledge))).await;
     }
+}
+
+fn of_server(mut incoming: Incoming, topics: &mut Topics, tasks: &Tasks, acknowledge: bool) -> Message {
+    let promise = incoming.take_promise();
+    let Incoming { topic, payload, qos, packet_id, .. } = incoming;
+    let meta = if packet_id == 0 { topics.meta(&topic, qos as u8) } else { describe(&topic, qos as u8, packet_id) };
+    let mut message = Message::payload(payload).with_meta(meta);
+    match promise {
+        Some(promise) if acknowledge => message.ack = Some(token(tasks, move || promise.keep())),
+        Some(promise) => promise.keep(),
+        None => {}
+    }
+    message
 }

@@ -148,6 +148,15 @@ impl Projection {
         }
     }
 
+    /// Whether a row of output is the row of input as it is, and if so whether with its nil columns.
+    pub(crate) fn is_whole_row(&self) -> Option<bool> {
+        let whole = matches!(self.wild.as_slice(), [Expr::All(None)])
+            && self.fields.is_empty()
+            && self.except.is_empty()
+            && self.srf.is_none();
+        whole.then_some(self.send_nil)
+    }
+
     /// The output rows of one row; several only with a set-returning function.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod parse;
 mod print;
+mod swar;
 
 pub use parse::{Cursor, JsonError, MAX_DEPTH, Numbers, lenient, parse};
 pub use print::{Printer, Unprintable, write_string};

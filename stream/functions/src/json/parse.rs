@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::swar;
 use crate::{Map, Value};
 
 /// Deepest nesting that is read; deeper input is an error, not a stack overflow.
@@ -157,8 +158,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+            self.plain();
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -174,10 +174,26 @@ impl<'a> Cursor<'a> {
         Ok((raw, escaped))
     }
 
+    /// Moves to the next quote, backslash or control character, or to the end.
+    #[inline]
+    fn plain(&mut self) {
+        while let Some(word) = swar::word(self.text, self.at) {
+            let special = swar::special(word);
+            if special != 0 {
+                self.at += swar::first(special);
+                return;
+            }
+            self.at += swar::WIDTH;
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+    }
+
     /// Skips one value of any kind.
     ///
     /// # Errors
     /// The value is not JSON or nested too deeply.
+    #[inline]
     pub fn skip(&mut self, depth: u32) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'"') => self.raw_string().map(|_| ()),
@@ -251,7 +267,7 @@ impl<'a> Cursor<'a> {
             at += 1;
             at += usize::from(self.text.get(at) == Some(&b' '));
         }
-        let hit = self.text.get(at..).is_some_and(|rest| rest.starts_with(expected));
+        let hit = self.text.get(at..).is_some_and(|rest| swar::starts_with(rest, expected));
         if hit {
             *first = false;
             self.at = at + expected.len();
@@ -305,6 +321,14 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn digits(&mut self) {
+        while let Some(word) = swar::word(self.text, self.at) {
+            let other = swar::non_digits(word);
+            if other != 0 {
+                self.at += swar::first(other);
+                return;
+            }
+            self.at += swar::WIDTH;
+        }
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
@@ -371,37 +395,32 @@ impl<'a> Cursor<'a> {
         text_of(raw, escaped).ok_or(JsonError::Text(at))
     }
 
-    /// Reads a number of at most 15 digits without exponent in one pass: exact by one division (Clinger's fast path).
+    /// Reads a number of at most 15 digits without exponent: exact by one division (Clinger's fast path). What it leaves alone,
+    /// the grammar's exceptions among it, is for the slow path to judge.
     #[inline]
     fn short_float(&mut self) -> Option<f64> {
-        let rest = self.text.get(self.at..)?;
-        let negative = rest.first() == Some(&b'-');
-        let (mut mantissa, mut digits, mut decimals) = (0u64, 0usize, 0usize);
-        let mut at = usize::from(negative);
-        let mut point = None;
-        while let Some(byte) = rest.get(at) {
-            match byte {
-                b'0'..=b'9' => {
-                    mantissa = mantissa * 10 + u64::from(byte - b'0');
-                    digits += 1;
-                    decimals += usize::from(point.is_some());
-                }
-                b'.' if point.is_none() && digits > 0 => point = Some(at),
-                b'e' | b'E' | b'.' => return None,
-                _ => break,
-            }
-            at += 1;
-            if digits > 15 {
-                return None;
-            }
-        }
-        // What the grammar refuses (no digits, a leading zero, a point without decimals) is left to the slow path to say.
-        let leading_zero = rest.get(usize::from(negative)) == Some(&b'0') && digits > decimals + 1;
-        if digits == 0 || leading_zero || (point.is_some() && decimals == 0) {
+        let negative = self.peek() == Some(b'-');
+        let start = self.at + usize::from(negative);
+        let (whole, digits) = swar::number(self.text, start);
+        if digits == 0 || (digits > 1 && self.text.get(start) == Some(&b'0')) {
             return None;
         }
-        self.at += at;
-        let float = mantissa as f64 / POWERS[decimals];
+        let mut end = start + digits;
+        let (mut mantissa, mut decimals) = (whole, 0);
+        if self.text.get(end) == Some(&b'.') {
+            let fraction;
+            (fraction, decimals) = swar::number(self.text, end + 1);
+            if decimals == 0 || digits + decimals > 15 {
+                return None;
+            }
+            end += 1 + decimals;
+            mantissa = whole * POWERS[decimals] as u64 + fraction;
+        }
+        if digits > 15 || matches!(self.text.get(end), Some(b'e' | b'E')) {
+            return None;
+        }
+        self.at = end;
+        let float = if decimals == 0 { mantissa as f64 } else { mantissa as f64 / POWERS[decimals] };
         Some(if negative { -float } else { float })
     }
 

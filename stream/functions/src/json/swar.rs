@@ -1,0 +1,117 @@
+//! Eight bytes of text at a time in one register: small payloads are over before a SIMD library has set itself up.
+
+/// Bytes in a word.
+pub(super) const WIDTH: usize = 8;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The eight bytes at `at`, the first one lowest; none when fewer are left.
+#[inline]
+pub(super) fn word(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?.first_chunk::<WIDTH>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The place of the first byte a mask marks.
+#[inline]
+pub(super) fn first(mask: u64) -> usize {
+    (mask.trailing_zeros() / 8) as usize
+}
+
+/// Marks what ends the plain part of a JSON string: quotes, backslashes and control characters. Exact up to the first mark.
+#[inline]
+pub(super) fn special(word: u64) -> u64 {
+    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (is(b'"') | is(b'\\') | below(word, 0x20)) & HIGH
+}
+
+/// Marks the bytes that are no digits. Exact up to the first mark.
+#[inline]
+pub(super) fn non_digits(word: u64) -> u64 {
+    let digits = word ^ (ONES * u64::from(b'0'));
+    (digits.wrapping_add(ONES * (0x80 - 10)) | digits) & HIGH
+}
+
+/// The number whose digits stand at `at`, and how many they are; 16 stands for 16 and more.
+#[inline]
+pub(super) fn number(text: &[u8], at: usize) -> (u64, usize) {
+    let (value, digits) = head(text, at);
+    if digits < WIDTH {
+        return (value, digits);
+    }
+    let (low, more) = head(text, at + WIDTH);
+    (value * POWERS[more] + low, WIDTH + more)
+}
+
+const POWERS: [u64; WIDTH + 1] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// The number of up to eight digits at `at`, and how many they are.
+#[inline]
+fn head(text: &[u8], at: usize) -> (u64, usize) {
+    let word = word(text, at).unwrap_or_else(|| tail(text, at));
+    let other = non_digits(word);
+    let digits = if other == 0 { WIDTH } else { first(other) };
+    if digits == 0 {
+        return (0, 0);
+    }
+    // The digits move to the end of the word, leading zeros fill up; then pairs, fours and eights are put together.
+    let word = (word << (8 * (WIDTH - digits))) & (ONES * 0x0f);
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
+    let high = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
+    let low = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
+    (high.wrapping_add(low) >> 32, digits)
+}
+
+/// What is left at `at`, filled up with zero bytes.
+#[inline]
+fn tail(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().take(WIDTH).rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// `text.starts_with(key)` for keys of a few bytes, where calling `memcmp` costs more than comparing.
+#[inline]
+pub(super) fn starts_with(text: &[u8], key: &[u8]) -> bool {
+    let Some(text) = text.get(..key.len()) else { return false };
+    match key.len() {
+        8..=16 => text.first_chunk::<8>() == key.first_chunk() && text.last_chunk::<8>() == key.last_chunk(),
+        4..8 => text.first_chunk::<4>() == key.first_chunk() && text.last_chunk::<4>() == key.last_chunk(),
+        _ => text == key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_mark_is_where_a_byte_loop_stops(bytes in any::<[u8; 8]>(), like in "[0-9 \"\\\\a-z\u{0}-\u{1f}é]{8}") {
+            for bytes in [&bytes[..], like.as_bytes()] {
+                let Some(word) = word(bytes, 0) else { continue };
+                let place = |found: Option<usize>| found.unwrap_or(WIDTH);
+                let head = &bytes[..WIDTH];
+                let stop = head.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+                prop_assert_eq!(first(special(word)), place(stop));
+                prop_assert_eq!(first(non_digits(word)), place(head.iter().position(|byte| !byte.is_ascii_digit())));
+            }
+        }
+
+        #[test]
+        fn numbers_are_what_the_library_reads(digits in "[0-9]{0,16}", rest in "[a-z,.]{0,9}") {
+            let text = format!("{digits}{rest}");
+            let expect = (digits.parse().unwrap_or(0), digits.len());
+            let got = number(text.as_bytes(), 0);
+            prop_assert_eq!(got, expect);
+        }
+
+        #[test]
+        fn starts_with_is_starts_with(key in "[a-c]{0,20}", text in "[a-c]{0,24}", same in any::<bool>()) {
+            let text = if same { format!("{key}{text}") } else { text };
+            prop_assert_eq!(starts_with(text.as_bytes(), key.as_bytes()), text.starts_with(&key));
+        }
+    }
+}
