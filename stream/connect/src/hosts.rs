@@ -8,7 +8,7 @@ use edgeward_engine::{Emission, Sink, SinkError, Source};
 use edgeward_mqtt::Text;
 use futures::future::BoxFuture;
 
-use crate::{ConnectError, HttpHost, MemoryBus, SinkRequest, SourceRequest};
+use crate::{ConnectError, HttpHost, MemoryBus, NeuronLinks, SinkRequest, SourceRequest};
 
 /// The surroundings of the connectors. Clones are the same surroundings.
 #[derive(Clone, Default)]
@@ -19,6 +19,8 @@ pub struct Hosts {
     pub outbox: Option<Arc<dyn CloudOutbox>>,
     /// Topics of the `memory` connector.
     pub memory: Arc<MemoryBus>,
+    /// Connections of the `neuron` connector.
+    pub neuron: Arc<NeuronLinks>,
     /// The server of `httppush`, `websocket` and `sse`.
     pub http: Arc<HttpHost>,
     /// Connectors users brought, for types that are not built in.

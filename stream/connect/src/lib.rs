@@ -25,6 +25,8 @@ mod lookup;
 mod memory;
 mod mqtt;
 mod nats;
+mod neuron;
+mod nexmark;
 mod nop;
 #[cfg(test)]
 mod peer;
@@ -48,15 +50,16 @@ mod websocket;
 mod wire;
 
 pub use self::http::HttpHost;
+pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
 pub use error::ConnectError;
 pub use format::decoder;
 pub use hosts::{
     BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Encode, Hosts, LocalBus,
     MAX_APPEND_BYTES, MAX_RECORD_BYTES, UserConnectors,
 };
-pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
 pub use lookup::LookupRequest;
 pub use memory::MemoryBus;
+pub use neuron::NeuronLinks;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};
 pub use sink::SinkOptions;

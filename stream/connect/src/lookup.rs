@@ -1,6 +1,6 @@
 //! What the lookup tables of all connectors share.
 
-use edgeward_engine::{Connection, LookupSource};
+use edgeward_engine::{Connection, LookupQuery, LookupSource, Map, Value};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -67,4 +67,13 @@ impl<C> Pool<C> {
     pub(crate) fn state(&self) -> Connection {
         self.state.lock().clone()
     }
+}
+
+/// Whether a row has the values asked for; numbers are equal as SQL sees them.
+pub(crate) fn matches(row: &Map, query: LookupQuery<'_>) -> bool {
+    let same = |known: &Value, wanted: &Value| match (known.as_f64(), wanted.as_f64()) {
+        (Some(known), Some(wanted)) => known == wanted,
+        _ => known == wanted,
+    };
+    query.keys.iter().zip(query.values).all(|(key, wanted)| row.get(key).is_some_and(|known| same(known, wanted)))
 }

@@ -95,7 +95,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         what = self.path.split("?")[0].rsplit("/", 1)[-1]
         count += 1
         reply = {"code": '{"code": 500}', "token": '{"access_token": "t%d", "expires_in": 3600}' % count, "same": '{"a":1}',
-            "count": '{"n": %d}' % count}.get(what, '{"code": 200}').encode()
+            "rows": '[{"id":1,"v":"a"},{"id":2,"v":"b"},{"id":2,"v":"c"}]', "count": '{"n": %d}' % count}.get(what, '{"code": 200}').encode()
         status = int(what) if what.isdigit() else 200
         if what == "auth" and self.headers.get("authorization") == "Bearer t1": status = 401
         self.send_response(status)

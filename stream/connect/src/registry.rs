@@ -8,7 +8,7 @@ use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
-    influx, log, memory, mqtt, nats, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
+    influx, log, memory, mqtt, nats, neuron, nexmark, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
 };
 
 /// What a stream asks of a source.
@@ -47,6 +47,8 @@ const SOURCES: &[(&str, MakeSource)] = &[
     ("memory", memory::source),
     ("mqtt", mqtt::source),
     ("nats", nats::source),
+    ("neuron", neuron::source),
+    ("nexmark", nexmark::source),
     ("redisSub", redis::subscribe),
     ("simulator", simulator::source),
     ("sql", sql::source),
@@ -65,6 +67,7 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("memory", memory::sink),
     ("mqtt", mqtt::sink),
     ("nats", nats::sink),
+    ("neuron", neuron::sink),
     ("nop", nop::sink),
     ("redis", redis::sink),
     ("redisPub", redis::publish),
@@ -77,8 +80,13 @@ const SINKS: &[(&str, MakeSink)] = &[
 ];
 
 /// Lookup tables in alphabetical order.
-const LOOKUPS: &[(&str, MakeLookup)] =
-    &[("memory", memory::lookup), ("redis", redis::lookup), ("sql", sql::lookup)];
+const LOOKUPS: &[(&str, MakeLookup)] = &[
+    ("httppull", httppull::lookup),
+    ("memory", memory::lookup),
+    ("redis", redis::lookup),
+    ("simulator", simulator::lookup),
+    ("sql", sql::lookup),
+];
 
 /// Names of the source types.
 pub fn source_kinds() -> impl Iterator<Item = &'static str> {

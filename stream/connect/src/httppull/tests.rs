@@ -1,10 +1,11 @@
 //! Answers of a real web server.
 
+use edgeward_engine::Connection;
 use serde_json::{Value, json};
 
-use crate::Hosts;
 use crate::peer::{Peer, WEB};
-use crate::testing::start;
+use crate::testing::{look, props, start};
+use crate::{Hosts, LookupRequest, registry};
 
 const STREAM: &str = "CREATE STREAM s () WITH (DATASOURCE=\"\")";
 
@@ -42,4 +43,29 @@ async fn failures_become_error_rows() {
     let mut running = start("httppull", STREAM, &properties, &Hosts::default()).unwrap();
     assert!(running.row().await.starts_with(r#"{"error":""#));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn answers_are_looked_up() {
+    let Some(mut peer) = Peer::python("http.server", WEB, &[]) else { return };
+    let url = format!("http://127.0.0.1:{}", peer.line().await);
+    let table = |path: &str| {
+        let props = props(
+            &json!({"url": format!("{url}/{{{{.id}}}}"), "method": "post", "body": "{{.id}}", "bodyType": "text"}),
+        );
+        let request = LookupRequest { datasource: path.into(), key: None, props };
+        registry::lookup("httppull", &request, &Hosts::default()).unwrap()
+    };
+    let rows = table("/rows");
+    for (id, expect) in [
+        (edgeward_engine::Value::Float(2.0), r#"[{"id":2,"v":"b"},{"id":2,"v":"c"}]"#),
+        (edgeward_engine::Value::Int(1), r#"[{"id":1,"v":"a"}]"#),
+        (edgeward_engine::Value::str("1"), "[]"),
+    ] {
+        assert_eq!(look(&*rows, &[id]).await.as_deref(), Ok(expect));
+    }
+    let got: Value = serde_json::from_str(&peer.line().await).unwrap();
+    assert_eq!((&got["path"], &got["body"]), (&json!("/2/rows"), &json!("2")));
+    assert_eq!(rows.connection(), Some(Connection::Connected));
+    assert_eq!(look(&*table("/503"), &[edgeward_engine::Value::Int(1)]).await.unwrap_err(), "http status code 503");
 }

@@ -1,0 +1,141 @@
+//! The connections to Neurons, one for each address, for as long as somebody uses it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use edgeward_engine::Connection;
+use edgeward_service::{Backoff, Tasks};
+use parking_lot::Mutex;
+use tokio::net::UnixStream;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::config::Address;
+use super::frame::{Framing, GREETING, greeting};
+use crate::wire::{Conn, PATIENCE};
+
+/// Messages that wait in either direction.
+const QUEUE: usize = 1_024;
+
+/// The connections of this process.
+#[derive(Default)]
+pub struct NeuronLinks(Mutex<HashMap<String, Weak<Link>>>);
+
+/// One connection. It ends with the last one who holds it.
+pub(super) struct Link {
+    outgoing: mpsc::Sender<Outgoing>,
+    incoming: broadcast::Sender<Bytes>,
+    pub(super) state: watch::Receiver<Connection>,
+    tasks: Tasks,
+}
+
+struct Outgoing {
+    body: Bytes,
+    written: oneshot::Sender<()>,
+}
+
+impl NeuronLinks {
+    /// The connection to an address; it is made now if there is none.
+    pub(super) fn get(&self, address: &Address) -> Arc<Link> {
+        let mut links = self.0.lock();
+        links.retain(|_, link| link.strong_count() > 0);
+        let name = address.name();
+        if let Some(link) = links.get(&name).and_then(Weak::upgrade) {
+            return link;
+        }
+        let link = Arc::new(Link::start(address.clone()));
+        links.insert(name, Arc::downgrade(&link));
+        link
+    }
+}
+
+impl Link {
+    fn start(address: Address) -> Link {
+        let (outgoing, messages) = mpsc::channel(QUEUE);
+        let incoming = broadcast::Sender::new(QUEUE);
+        let (state, watched) = watch::channel(Connection::Connecting);
+        let tasks = Tasks::root("neuron");
+        let running = Running { address, messages, incoming: incoming.clone(), state };
+        tasks.spawn_until_cancelled("neuron-link", running.run());
+        Link { outgoing, incoming, state: watched, tasks }
+    }
+
+    /// What comes from now on.
+    pub(super) fn listen(&self) -> broadcast::Receiver<Bytes> {
+        self.incoming.subscribe()
+    }
+
+    /// Writes a message.
+    ///
+    /// # Errors
+    /// There is no connection, or it was lost meanwhile.
+    pub(super) async fn send(&self, body: Bytes) -> Result<(), String> {
+        let (written, done) = oneshot::channel();
+        let lost = || "the connection to Neuron was lost".to_owned();
+        let sent = async {
+            let mut state = self.state.clone();
+            let known = state.wait_for(|state| *state != Connection::Connecting).await;
+            if let Connection::Disconnected(reason) = &*known.map_err(|_| lost())? {
+                return Err(reason.clone());
+            }
+            self.outgoing.send(Outgoing { body, written }).await.map_err(|_| lost())?;
+            done.await.map_err(|_| lost())
+        };
+        let sent = tokio::time::timeout(PATIENCE, sent).await;
+        sent.unwrap_or_else(|_| Err("Neuron takes nothing".to_owned()))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.tasks.token().cancel();
+    }
+}
+
+struct Running {
+    address: Address,
+    messages: mpsc::Receiver<Outgoing>,
+    incoming: broadcast::Sender<Bytes>,
+    state: watch::Sender<Connection>,
+}
+
+impl Running {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        loop {
+            let Err(reason) = self.talk(&mut backoff).await;
+            self.state.send_replace(Connection::Disconnected(reason));
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    async fn talk(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, String> {
+        let (mut conn, framing) = self.dial().await?;
+        conn.write(&GREETING).await?;
+        conn.answer(PATIENCE, greeting).await?;
+        backoff.reset();
+        self.state.send_replace(Connection::Connected);
+        loop {
+            tokio::select! {
+                message = conn.read(|buffer| framing.parse(buffer)) => drop(self.incoming.send(message?)),
+                Some(outgoing) = self.messages.recv() => {
+                    conn.write(&framing.write(&outgoing.body)).await?;
+                    // Whoever sent it may have given up.
+                    let _ = outgoing.written.send(());
+                }
+            }
+        }
+    }
+
+    async fn dial(&self) -> Result<(Conn, Framing), String> {
+        match &self.address {
+            Address::Tcp(target) => Ok((target.dial().await?, Framing::Tcp)),
+            Address::Ipc(path) => {
+                let stream = UnixStream::connect(path).await;
+                let stream = stream.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
+                Ok((Conn::new(Box::new(stream)), Framing::Ipc))
+            }
+        }
+    }
+}
