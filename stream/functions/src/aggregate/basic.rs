@@ -2,9 +2,8 @@
 
 use edgeward_sql::ast::BinaryOp;
 
-use super::Aggregate;
-use crate::error::{Error, Result};
-use crate::format::GoText;
+use super::{Aggregate, required, unfit};
+use crate::error::Result;
 use crate::registry::Args;
 use crate::{Value, ops};
 
@@ -31,6 +30,15 @@ impl Aggregate for Count {
     }
 }
 
+/// A value among integers: whole floats are taken too.
+fn whole(name: &str, value: &Value) -> Result<i64> {
+    match value {
+        Value::Int(int) => Ok(*int),
+        Value::Float(float) if float.fract() == 0.0 => Ok(*float as i64),
+        other => Err(required(name, "int64", other)),
+    }
+}
+
 /// `sum(x)`: the first non-nil value decides between int and float.
 #[derive(Debug)]
 pub(super) struct Sum {
@@ -50,18 +58,10 @@ impl Aggregate for Sum {
         self.total = match (&self.total, &*args[0]) {
             (_, Value::Nil) => return Ok(()),
             (Value::Float(total), Value::Float(float)) => Value::Float(total + float),
-            (Value::Int(total), Value::Int(int)) => Value::Int(total.wrapping_add(*int)),
-            (Value::Int(total), Value::Float(float)) => Value::Int(total.wrapping_add(*float as i64)),
+            (Value::Int(total), value) => Value::Int(total.wrapping_add(whole(self.name, value)?)),
             (Value::Nil, first @ (Value::Int(_) | Value::Float(_))) => first.clone(),
-            (total, other) => {
-                let kind = if matches!(total, Value::Float(_)) { "float64" } else { "number" };
-                return Err(Error::call(format!(
-                    "run {} function error: found {}({}) for expected {kind}",
-                    self.name,
-                    other.type_name(),
-                    GoText(other)
-                )));
-            }
+            (Value::Nil, other) => return Err(unfit(self.name, other)),
+            (_, other) => return Err(required(self.name, "float64", other)),
         };
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Aggregate for Avg {
     }
 }
 
-/// `min(x)` and `max(x)` of numbers, texts or times.
+/// `min(x)` and `max(x)` of numbers, texts or times; the first non-nil value decides which.
 #[derive(Debug)]
 pub(super) struct Extreme {
     name: &'static str,
@@ -139,35 +139,21 @@ impl Extreme {
 
 impl Aggregate for Extreme {
     fn add(&mut self, args: &Args<'_>) -> Result<()> {
-        let value = &*args[0];
-        let better = match (&self.best, value) {
-            (_, Value::Nil) => false,
-            (Value::Nil, Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Time(_)) => true,
-            (Value::Float(_), Value::Float(_))
-            | (Value::Int(_), Value::Int(_))
-            | (Value::Str(_), Value::Str(_))
-            | (Value::Time(_), Value::Time(_)) => ops::compare(self.replace, value, &self.best)?,
-            (Value::Int(best), Value::Float(float)) => {
-                // An int-first group stays an int group.
-                let value = Value::Int(*float as i64);
-                if ops::compare(self.replace, &value, &Value::Int(*best))? {
-                    self.best = value;
-                }
+        let value = match (&self.best, &*args[0]) {
+            (_, Value::Nil) => return Ok(()),
+            (Value::Nil, first @ (Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Time(_))) => {
+                self.best = first.clone();
                 return Ok(());
             }
-            (best, other) => {
-                let text = format!(
-                    "run {} function error: found {}({}) for expected {}",
-                    self.name,
-                    other.type_name(),
-                    GoText(other),
-                    best.type_name()
-                );
-                return Err(Error::call(text));
-            }
+            (Value::Nil, other) => return Err(unfit(self.name, other)),
+            (Value::Int(_), value) => Value::Int(whole(self.name, value)?),
+            (Value::Float(_), value @ Value::Float(_))
+            | (Value::Str(_), value @ Value::Str(_))
+            | (Value::Time(_), value @ Value::Time(_)) => value.clone(),
+            (best, other) => return Err(required(self.name, best.type_name(), other)),
         };
-        if better {
-            self.best = value.clone();
+        if ops::compare(self.replace, &value, &self.best)? {
+            self.best = value;
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ mod stats;
 use std::fmt::Debug;
 
 use crate::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::format::GoText;
 use crate::registry::{Args, Function, Nulls, Run, Type};
 
 /// One aggregate over the rows of one group.
@@ -31,6 +32,18 @@ pub trait Aggregate: Send + Debug {
     fn load(&mut self, state: &Value);
 }
 
+/// The first value of a group is of no type the aggregate knows.
+fn unfit(name: &str, value: &Value) -> Error {
+    let shown = format!("{}({})", value.type_name(), GoText(value));
+    Error::call(format!("call func {name} error: run {name} function error: found invalid arg {shown}"))
+}
+
+/// A value of a group is not of the type its first value is of.
+fn required(name: &str, wanted: &str, value: &Value) -> Error {
+    let shown = format!("{}({})", value.type_name(), GoText(value));
+    Error::call(format!("call func {name} error: requires {wanted} but found {shown}"))
+}
+
 const fn aggregate(
     name: &'static str,
     (min, max): (usize, usize),
@@ -50,13 +63,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     aggregate("merge_agg", (1, 1), &[Type::Any], || Box::new(collect::Merge::default())),
     aggregate("last_value", (2, 2), &[Type::Any, Type::Bool], || Box::new(collect::Last::default())),
     aggregate("deduplicate", (2, 2), &[Type::Any, Type::Bool], || Box::new(collect::Deduplicate::default())),
-    aggregate("median", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Median))),
-    aggregate("stddev", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::StdDev))),
-    aggregate("stddevs", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::StdDevSample))),
-    aggregate("var", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Var))),
-    aggregate("vars", (1, 1), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::VarSample))),
-    aggregate("percentile_cont", (2, 2), &[Type::Number], || {
-        Box::new(stats::Sample::new(stats::Statistic::Continuous))
+    aggregate("median", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("median", stats::Statistic::Median))),
+    aggregate("stddev", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("stddev", stats::Statistic::StdDev))),
+    aggregate("stddevs", (1, 1), &[Type::Number], || {
+        Box::new(stats::Sample::new("stddevs", stats::Statistic::StdDevSample))
     }),
-    aggregate("percentile_disc", (2, 2), &[Type::Number], || Box::new(stats::Sample::new(stats::Statistic::Discrete))),
+    aggregate("var", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("var", stats::Statistic::Var))),
+    aggregate("vars", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("vars", stats::Statistic::VarSample))),
+    aggregate("percentile_cont", (2, 2), &[Type::Number], || {
+        Box::new(stats::Sample::new("percentile_cont", stats::Statistic::Continuous))
+    }),
+    aggregate("percentile_disc", (2, 2), &[Type::Number], || {
+        Box::new(stats::Sample::new("percentile_disc", stats::Statistic::Discrete))
+    }),
 ];

@@ -21,15 +21,18 @@ pub(super) enum Statistic {
 /// The numbers of a group.
 #[derive(Debug)]
 pub(super) struct Sample {
+    name: &'static str,
     statistic: Statistic,
     numbers: Vec<f64>,
-    /// Second argument of the percentiles.
-    fraction: f64,
+    /// Second argument of the percentiles, from the first row that has it.
+    fraction: Option<f64>,
+    /// All values since one was no number; then only an error can come of the group, and it shows them.
+    strange: Vec<Value>,
 }
 
 impl Sample {
-    pub(super) fn new(statistic: Statistic) -> Sample {
-        Sample { statistic, numbers: Vec::new(), fraction: 0.0 }
+    pub(super) fn new(name: &'static str, statistic: Statistic) -> Sample {
+        Sample { name, statistic, numbers: Vec::new(), fraction: None, strange: Vec::new() }
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -38,74 +41,106 @@ impl Sample {
         sorted
     }
 
-    /// Sum of squared distances from the mean over `divisor`.
+    /// Sum of squared distances from the mean over `divisor`; 0/0 for the sample variance of one number, which has none.
     fn variance(&self, divisor: f64) -> f64 {
         let mean = self.numbers.iter().sum::<f64>() / self.numbers.len() as f64;
-        self.numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / divisor
+        self.numbers.iter().map(|number| (number - mean) * (number - mean)).sum::<f64>() / divisor
     }
 
-    fn percentile(&self) -> Result<f64> {
-        if !(0.0..=1.0).contains(&self.fraction) {
-            return Err(Error::call(format!("invalid percentile {}, it must be between 0 and 1", self.fraction)));
-        }
+    fn median(&self) -> f64 {
         let sorted = self.sorted();
-        let last = sorted.len() - 1;
-        if self.statistic == Statistic::Discrete {
-            // The first value whose cumulative share reaches the fraction.
-            let rank = (self.fraction * sorted.len() as f64).ceil() as usize;
-            return Ok(sorted[rank.saturating_sub(1).min(last)]);
+        let middle = sorted.len() / 2;
+        if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+    }
+
+    fn outside(&self) -> Error {
+        Error::call(format!("call func {} error: percentile exec with error: Input is outside of range.", self.name))
+    }
+
+    /// The value at `fraction` of the count, or the mean of the two around it; nothing lies before the first.
+    fn continuous(&self, fraction: f64) -> Result<f64> {
+        let sorted = self.sorted();
+        if let [only] = sorted.as_slice() {
+            return Ok(*only);
         }
-        let position = self.fraction * last as f64;
-        let below = position.floor() as usize;
-        let above = (below + 1).min(last);
-        Ok(sorted[below] + (sorted[above] - sorted[below]) * position.fract())
+        let percent = fraction * 100.0;
+        if percent <= 0.0 || percent > 100.0 {
+            return Err(self.outside());
+        }
+        let position = percent / 100.0 * sorted.len() as f64;
+        let index = position as usize;
+        if position.fract() == 0.0 {
+            Ok(sorted[index - 1])
+        } else if position > 1.0 {
+            Ok((sorted[index - 1] + sorted[index]) / 2.0)
+        } else {
+            Err(self.outside())
+        }
+    }
+
+    /// The first value whose cumulative share reaches the fraction.
+    fn discrete(&self, fraction: f64) -> Result<f64> {
+        let sorted = self.sorted();
+        let percent = fraction * 100.0;
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(self.outside());
+        }
+        let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+        Ok(sorted[rank.saturating_sub(1).min(sorted.len() - 1)])
     }
 }
 
 impl Aggregate for Sample {
     fn add(&mut self, args: &Args<'_>) -> Result<()> {
-        if let Some(fraction) = args.get(1).and_then(|arg| arg.as_f64()) {
-            self.fraction = fraction;
+        self.fraction = self.fraction.or_else(|| args.get(1).and_then(|arg| arg.as_f64()));
+        match (args[0].as_f64(), &*args[0]) {
+            (_, Value::Nil) if self.strange.is_empty() => {}
+            (Some(number), _) if self.strange.is_empty() => self.numbers.push(number),
+            (_, other) => {
+                if self.strange.is_empty() {
+                    self.strange = self.numbers.iter().map(|number| Value::Float(*number)).collect();
+                }
+                self.strange.push(other.clone());
+            }
         }
-        if args[0].is_nil() {
-            return Ok(());
-        }
-        let value = &*args[0];
-        let number = value.as_f64().ok_or_else(|| {
-            Error::call(format!("requires float64 but found {}({})", value.type_name(), GoText(value)))
-        })?;
-        self.numbers.push(number);
         Ok(())
     }
 
     fn result(&self) -> Result<Value> {
+        if !self.strange.is_empty() {
+            let all = Value::array(self.strange.clone());
+            return Err(Error::call(format!(
+                "call func {} error: requires float64 slice but found []interface {{}}({})",
+                self.name,
+                GoText(&all)
+            )));
+        }
         let count = self.numbers.len() as f64;
         if self.numbers.is_empty() {
             return Ok(Value::Nil);
         }
+        let fraction = self.fraction.unwrap_or_default();
         Ok(Value::Float(match self.statistic {
-            Statistic::Median => {
-                let sorted = self.sorted();
-                let middle = sorted.len() / 2;
-                if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
-            }
+            Statistic::Median => self.median(),
             Statistic::Var => self.variance(count),
             Statistic::StdDev => self.variance(count).sqrt(),
-            // One number has no sample variance.
-            Statistic::VarSample | Statistic::StdDevSample if self.numbers.len() < 2 => return Ok(Value::Nil),
             Statistic::VarSample => self.variance(count - 1.0),
             Statistic::StdDevSample => self.variance(count - 1.0).sqrt(),
-            Statistic::Continuous | Statistic::Discrete => self.percentile()?,
+            Statistic::Continuous => self.continuous(fraction)?,
+            Statistic::Discrete => self.discrete(fraction)?,
         }))
     }
 
     fn save(&self) -> Value {
-        Value::array(self.numbers.iter().chain([&self.fraction]).map(|number| Value::Float(*number)).collect())
+        let numbers = self.numbers.iter().map(|number| Value::Float(*number)).collect();
+        Value::array(vec![Value::array(numbers), self.fraction.into(), Value::array(self.strange.clone())])
     }
 
     fn load(&mut self, state: &Value) {
-        let mut numbers: Vec<f64> = state.as_array().unwrap_or_default().iter().filter_map(Value::as_f64).collect();
-        self.fraction = numbers.pop().unwrap_or_default();
-        self.numbers = numbers;
+        if let Some([Value::Array(numbers), fraction, Value::Array(strange)]) = state.as_array() {
+            self.numbers = numbers.iter().filter_map(Value::as_f64).collect();
+            self.fraction = fraction.as_f64();
+            self.strange = strange.to_vec();
+        }
     }
 }

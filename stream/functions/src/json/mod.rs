@@ -1,8 +1,10 @@
 //! JSON text to and from values, without any intermediate tree.
 
+mod complaint;
 mod parse;
 mod print;
 mod swar;
 
+pub use complaint::complaint;
 pub use parse::{Cursor, JsonError, MAX_DEPTH, Numbers, lenient, parse};
 pub use print::{Printer, Unprintable, write_string};

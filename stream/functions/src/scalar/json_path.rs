@@ -1,9 +1,11 @@
-//! JSONPath: `$`, `.name`, `['name']`, `[i]`, `[from:to:step]`, `[a,b]`, `*`, `..`, and filters `[?(@.x > 1)]`.
+//! JSONPath as eKuiper's library has it: `$`, `.name`, `['name']`, `[i]`, `[from:to:step]`, `[a,b]`, `*`, `..` and filters `[?(…)]`.
+//!
+//! A path that names one place is plain: what is missing is an error. One with a wildcard, a slice, a union, a descent or a filter is
+//! ambiguous: it gives an array of what it finds, and what is missing is not in it.
 
-use edgeward_sql::ast::BinaryOp;
-
+use super::json_filter::{Filter, truth};
 use crate::error::{Error, Result};
-use crate::{Value, ops};
+use crate::{Map, Value};
 
 /// A parsed path.
 #[derive(Debug, PartialEq)]
@@ -11,72 +13,91 @@ pub(super) struct Path(Vec<Step>);
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Any of these children.
-    Children(Vec<Child>),
+    /// One child.
+    One(Child),
+    /// Several named children.
+    Union(Vec<Child>),
+    /// From, to, step; counted from the end when negative.
+    Slice(i64, i64, i64),
     /// All children.
     Every,
     /// The value and everything below it.
     Descend,
     /// Children for which the condition holds.
-    Filter(Condition),
+    Filter(Filter),
 }
 
 #[derive(Debug, PartialEq)]
 enum Child {
     Name(String),
     Index(i64),
-    Slice(Option<i64>, Option<i64>, i64),
-}
-
-/// `@path [op literal]`; without an operator the path must exist.
-#[derive(Debug, PartialEq)]
-struct Condition {
-    path: Path,
-    test: Option<(BinaryOp, Value)>,
 }
 
 impl Path {
     /// Reads a path.
+    ///
+    /// # Errors
+    /// It is none.
     pub(super) fn parse(text: &str) -> Result<Path> {
-        let wrong = || Error::call(format!("invalid JSON path {text}"));
+        let wrong = || Error::call(format!("parsing error: {text}"));
         let mut reader = Reader { rest: text.trim() };
         reader.rest = reader.rest.strip_prefix('$').ok_or_else(wrong)?;
         let path = reader.steps().ok_or_else(wrong)?;
         if reader.rest.trim().is_empty() { Ok(path) } else { Err(wrong()) }
     }
 
-    /// Whether the path names at most one place.
-    pub(super) fn is_definite(&self) -> bool {
-        self.0.iter().all(|step| matches!(step, Step::Children(children) if matches!(children.as_slice(), [Child::Name(_) | Child::Index(_)])))
+    /// The one value of a plain path, or an array of what an ambiguous one finds.
+    ///
+    /// # Errors
+    /// A plain path leads nowhere.
+    pub(super) fn find(&self, root: &Value) -> Result<Value> {
+        self.within(root, root)
     }
 
-    /// The values the path leads to.
-    pub(super) fn find(&self, root: &Value) -> Vec<Value> {
-        let mut found = vec![root.clone()];
-        for step in &self.0 {
-            found = found.iter().flat_map(|value| step.take(value)).collect();
+    /// As [`Path::find`] from `from`; filters may look at `root`.
+    pub(super) fn within(&self, from: &Value, root: &Value) -> Result<Value> {
+        let plain = self.0.iter().take_while(|step| matches!(step, Step::One(_))).count();
+        let mut value = Ok(from.clone());
+        for step in &self.0[..plain] {
+            if let Step::One(child) = step {
+                value = value.and_then(|value| child.of(&value));
+            }
         }
-        found
+        if plain == self.0.len() {
+            return value;
+        }
+        let mut found: Vec<Value> = value.into_iter().collect();
+        for step in &self.0[plain..] {
+            let mut next = Vec::new();
+            found.iter().for_each(|value| step.take(value, root, &mut next));
+            found = next;
+        }
+        Ok(Value::array(found))
     }
 }
 
 impl Step {
-    fn take(&self, value: &Value) -> Vec<Value> {
+    fn take(&self, value: &Value, root: &Value, out: &mut Vec<Value>) {
         match self {
-            Step::Children(children) => children.iter().flat_map(|child| child.take(value)).collect(),
-            Step::Every => below(value),
-            Step::Descend => {
-                let mut all = vec![value.clone()];
-                let mut next = 0;
-                while next < all.len() {
-                    let children = below(&all[next]);
-                    all.extend(children);
-                    next += 1;
-                }
-                all
+            Step::One(child) => out.extend(child.of(value).ok()),
+            Step::Union(children) => out.extend(children.iter().filter_map(|child| child.of(value).ok())),
+            Step::Slice(from, to, step) => slice(value, *from, *to, *step, out),
+            Step::Every => out.extend(below(value)),
+            Step::Descend => descend(value, out),
+            Step::Filter(filter) => {
+                let holds = |child: &Value| filter.value(child, root).is_some_and(|value| truth(&value) == Some(true));
+                out.extend(below(value).into_iter().filter(holds));
             }
-            Step::Filter(condition) => below(value).into_iter().filter(|child| condition.holds(child)).collect(),
         }
+    }
+}
+
+/// The value and everything below it, parents before children.
+fn descend(value: &Value, out: &mut Vec<Value>) {
+    let mut stack = vec![value.clone()];
+    while let Some(value) = stack.pop() {
+        stack.extend(below(&value).into_iter().rev());
+        out.push(value);
     }
 }
 
@@ -88,49 +109,62 @@ fn below(value: &Value) -> Vec<Value> {
     }
 }
 
+fn slice(value: &Value, from: i64, to: i64, step: i64, out: &mut Vec<Value>) {
+    let Value::Array(items) = value else { return };
+    // Compared as written: `[:-1]` runs from 0 to -1 and is empty.
+    if from > to {
+        return;
+    }
+    let length = items.len() as i64;
+    let bound = |bound: i64| if bound < 0 { (bound + length).max(0) } else { bound.min(length) } as usize;
+    let part = items.get(bound(from)..bound(to)).unwrap_or_default();
+    let stride = usize::try_from(step.unsigned_abs().max(1)).unwrap_or(usize::MAX);
+    if step < 0 {
+        out.extend(part.iter().rev().step_by(stride).cloned());
+    } else {
+        out.extend(part.iter().step_by(stride).cloned());
+    }
+}
+
 impl Child {
-    fn take(&self, value: &Value) -> Vec<Value> {
-        match (self, value) {
-            (Child::Name(name), Value::Map(map)) => map.get(name.as_str()).cloned().into_iter().collect(),
-            (Child::Index(index), Value::Array(items)) => {
-                let at = if *index < 0 { index + items.len() as i64 } else { *index };
-                usize::try_from(at).ok().and_then(|at| items.get(at)).cloned().into_iter().collect()
+    fn of(&self, value: &Value) -> Result<Value> {
+        let key =
+            |map: &Map, name: &str| map.get(name).cloned().ok_or_else(|| Error::call(format!("unknown key {name}")));
+        match (value, self) {
+            (Value::Map(map), Child::Name(name)) => key(map, name),
+            (Value::Map(map), Child::Index(index)) => key(map, &index.to_string()),
+            (Value::Array(items), Child::Index(index)) => {
+                let item = usize::try_from(*index).ok().and_then(|index| items.get(index));
+                item.cloned().ok_or_else(|| Error::call(format!("index {index} out of bounds")))
             }
-            (Child::Slice(from, to, step), Value::Array(items)) => {
-                let length = items.len() as i64;
-                let bound = |bound: i64| if bound < 0 { bound + length } else { bound }.clamp(0, length) as usize;
-                let (from, to) = (bound(from.unwrap_or(0)), bound(to.unwrap_or(length)));
-                let step = usize::try_from((*step).max(1)).unwrap_or(1);
-                items.get(from..to).unwrap_or_default().iter().step_by(step).cloned().collect()
-            }
-            _ => Vec::new(),
+            (Value::Array(_), Child::Name(name)) => Err(Error::call(format!(
+                "could not select value, invalid key: expected number but got {name} (string)"
+            ))),
+            _ => Err(Error::call(format!(
+                "unsupported value type {} for select, expected map[string]interface{{}}, []interface{{}} or Array",
+                value.type_name()
+            ))),
         }
     }
 }
 
-impl Condition {
-    fn holds(&self, value: &Value) -> bool {
-        let found = self.path.find(value);
-        match (&self.test, found.first()) {
-            (None, found) => found.is_some(),
-            (Some((op, literal)), Some(found)) => ops::compare(*op, found, literal).unwrap_or(false),
-            (Some(_), None) => false,
-        }
-    }
+/// Reads paths and, with [`super::json_filter`], conditions.
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a str,
 }
 
-struct Reader<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Reader<'a> {
-    fn eat(&mut self, text: &str) -> bool {
+impl Reader<'_> {
+    pub(super) fn eat(&mut self, text: &str) -> bool {
         let hit = self.rest.strip_prefix(text);
         self.rest = hit.unwrap_or(self.rest);
         hit.is_some()
     }
 
-    fn steps(&mut self) -> Option<Path> {
+    pub(super) fn blank(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    pub(super) fn steps(&mut self) -> Option<Path> {
         let mut steps = Vec::new();
         loop {
             if self.eat("..") {
@@ -152,30 +186,43 @@ impl<'a> Reader<'a> {
         if self.eat("*") {
             return Some(Step::Every);
         }
-        let end = self
-            .rest
-            .find(|char: char| !(char.is_alphanumeric() || matches!(char, '_' | '-')))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|char: char| !(char.is_alphanumeric() || char == '_')).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         self.rest = rest;
-        (!name.is_empty()).then(|| Step::Children(vec![Child::Name(name.to_string())]))
+        (!name.is_empty()).then(|| Step::One(Child::Name(name.to_string())))
     }
 
     fn bracket(&mut self) -> Option<Step> {
-        if self.eat("*]") {
-            return Some(Step::Every);
+        self.blank();
+        if self.eat("*") {
+            self.blank();
+            return self.eat("]").then_some(Step::Every);
         }
-        if self.eat("?(") {
-            let condition = self.condition()?;
-            return (self.eat(")") && self.eat("]")).then_some(Step::Filter(condition));
+        if self.eat("?") {
+            self.blank();
+            let filter = self.eat("(").then(|| self.condition(0))??;
+            self.blank();
+            let closed = self.eat(")");
+            self.blank();
+            return (closed && self.eat("]")).then_some(Step::Filter(filter));
         }
         let mut children = Vec::new();
         loop {
-            self.rest = self.rest.trim_start();
+            self.blank();
+            if let Some(slice) = self.slice() {
+                self.blank();
+                return (children.is_empty() && self.eat("]")).then_some(slice);
+            }
             children.push(self.child()?);
-            self.rest = self.rest.trim_start();
+            self.blank();
             if self.eat("]") {
-                return Some(Step::Children(children));
+                return Some(match (children.len(), children.pop()?) {
+                    (1, child) => Step::One(child),
+                    (_, last) => {
+                        children.push(last);
+                        Step::Union(children)
+                    }
+                });
             }
             if !self.eat(",") {
                 return None;
@@ -183,55 +230,49 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn child(&mut self) -> Option<Child> {
-        if let Some(quote) = self.rest.chars().next().filter(|char| matches!(char, '\'' | '"')) {
-            let (name, rest) = self.rest[1..].split_once(quote)?;
-            self.rest = rest;
-            return Some(Child::Name(name.to_string()));
-        }
+    /// `from:to:step`, each of which may be left out.
+    fn slice(&mut self) -> Option<Step> {
+        let start = self.rest;
         let from = self.integer();
         if !self.eat(":") {
-            return from.map(Child::Index);
+            self.rest = start;
+            return None;
         }
         let to = self.integer();
-        let step = if self.eat(":") { self.integer().unwrap_or(1) } else { 1 };
-        Some(Child::Slice(from, to, step))
+        let step = if self.eat(":") { self.integer() } else { None };
+        Some(Step::Slice(from.unwrap_or(0), to.unwrap_or(i64::MAX), step.unwrap_or(1)))
+    }
+
+    fn child(&mut self) -> Option<Child> {
+        match self.quoted() {
+            Some(name) => Some(Child::Name(name)),
+            None => self.integer().map(Child::Index),
+        }
+    }
+
+    /// Text in single or double quotes; a backslash takes the next character as it is.
+    pub(super) fn quoted(&mut self) -> Option<String> {
+        let quote = self.rest.chars().next().filter(|char| matches!(char, '\'' | '"'))?;
+        let mut text = String::new();
+        let mut chars = self.rest[1..].char_indices();
+        while let Some((at, char)) = chars.next() {
+            match char {
+                '\\' => text.push(chars.next()?.1),
+                _ if char == quote => {
+                    self.rest = &self.rest[at + 2..];
+                    return Some(text);
+                }
+                _ => text.push(char),
+            }
+        }
+        None
     }
 
     fn integer(&mut self) -> Option<i64> {
-        let end = self.rest.find(|char: char| !(char.is_ascii_digit() || char == '-')).unwrap_or(self.rest.len());
+        let sign = usize::from(self.rest.starts_with('-'));
+        let end = sign + self.rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
         let number = self.rest[..end].parse().ok()?;
         self.rest = &self.rest[end..];
         Some(number)
-    }
-
-    fn condition(&mut self) -> Option<Condition> {
-        self.rest = self.rest.trim_start().strip_prefix('@')?;
-        let path = self.steps()?;
-        self.rest = self.rest.trim_start();
-        let ops = [
-            ("==", BinaryOp::Eq),
-            ("!=", BinaryOp::Ne),
-            ("<=", BinaryOp::Le),
-            (">=", BinaryOp::Ge),
-            ("<", BinaryOp::Lt),
-            (">", BinaryOp::Gt),
-        ];
-        let Some((_, op)) = ops.into_iter().find(|(text, _)| self.eat(text)) else {
-            return Some(Condition { path, test: None });
-        };
-        self.rest = self.rest.trim_start();
-        let literal = if let Some(quote) = self.rest.chars().next().filter(|char| matches!(char, '\'' | '"')) {
-            let (text, rest) = self.rest[1..].split_once(quote)?;
-            self.rest = rest;
-            Value::str(text)
-        } else {
-            let end = self.rest.find([')', ' '])?;
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest.trim_start();
-            crate::json::parse(text.as_bytes(), crate::json::Numbers::Float).ok()?
-        };
-        self.rest = self.rest.trim_start();
-        Some(Condition { path, test: Some((op, literal)) })
     }
 }

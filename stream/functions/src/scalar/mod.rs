@@ -5,6 +5,7 @@ mod cast;
 mod datetime;
 mod hash;
 mod json;
+mod json_filter;
 mod json_path;
 mod math;
 mod misc;
