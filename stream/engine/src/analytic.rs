@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use edgeward_functions::format::GoText;
-use edgeward_functions::{Analytic, Context, Error, Run, Value, ops};
-use edgeward_sql::ast::BinaryOp;
+use edgeward_functions::{Analytic, Context, Error, Map, Run, Value};
 
 use crate::expr::AnalyticCall;
 use crate::group::scene;
@@ -41,6 +40,11 @@ impl AnalyticState {
     ) -> Result<Arc<[Value]>, Error> {
         let mut results: Vec<Value> = Vec::with_capacity(calls.len());
         for (call, partitions) in calls.iter().zip(&mut self.calls) {
+            if matches!(call.function.run, Run::Analytic(Analytic::ChangedCols)) {
+                // Compares with the last row that was sent: see `changed_columns`.
+                results.push(Value::Nil);
+                continue;
+            }
             // A later call may use the result of an earlier one.
             let mut scene = scene(tuple, context);
             scene.analytic = &results;
@@ -55,7 +59,8 @@ impl AnalyticState {
             let args = args?;
             let cell = partitions.entry(key.into()).or_default();
             if holds {
-                cell.result = run(call, &args, &mut cell.memory)?;
+                cell.result = run(call, &args, &mut cell.memory)
+                    .map_err(|error| Error::call(format!("call func {} error: {error}", call.function.name)))?;
             }
             results.push(cell.result.clone());
         }
@@ -64,6 +69,32 @@ impl AnalyticState {
 }
 
 impl AnalyticState {
+    /// The columns of the `changed_cols` call of this index that differ from the last row that was sent, named with its prefix.
+    ///
+    /// # Errors
+    /// The arguments before the columns are not text and bool.
+    pub(crate) fn changed_columns(&mut self, call: usize, args: &[Value], columns: &Map) -> Result<Map, Error> {
+        let [prefix, ignore_nil] = args else { return Ok(Map::new()) };
+        let failed = |error: String| Error::call(format!("call func changed_cols error: {error}"));
+        let prefix =
+            prefix.as_str().ok_or_else(|| failed(format!("first arg is not a string but got {}", GoText(prefix))))?;
+        let Value::Bool(ignore_nil) = ignore_nil else {
+            return Err(failed(format!("second arg is not a bool but got {}", GoText(ignore_nil))));
+        };
+        let cell = self.calls[call].entry("".into()).or_default();
+        let mut last = cell.result.as_map().cloned().unwrap_or_default();
+        let mut changed = Map::new();
+        for (name, value) in columns {
+            if (*ignore_nil && value.is_nil()) || last.get(name).unwrap_or(&Value::Nil) == value {
+                continue;
+            }
+            Arc::make_mut(&mut last).insert(name.clone(), value.clone());
+            changed.insert(format!("{prefix}{name}").into(), value.clone());
+        }
+        cell.result = Value::Map(last);
+        Ok(changed)
+    }
+
     /// A row was kept: the condition that `last_hit_count()` and `last_hit_time()` stand in was true.
     pub(crate) fn hit(&mut self, calls: &[AnalyticCall], now: i64) {
         for (call, partitions) in calls.iter().zip(&mut self.calls) {
@@ -101,6 +132,7 @@ fn run(call: &AnalyticCall, args: &[Value], memory: &mut Vec<Value>) -> Result<V
             Ok(if changed { args[1].clone() } else { Value::Nil })
         }
         Analytic::HadChanged => had_changed(args, memory),
+        Analytic::ChangedCols => Ok(Value::Nil),
         Analytic::AccSum | Analytic::AccMax | Analytic::AccMin | Analytic::AccCount | Analytic::AccAvg => {
             accumulate(analytic, args, memory)
         }
@@ -139,17 +171,17 @@ fn lag(args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
     Ok(result)
 }
 
+/// Whether any argument differs from what it was; the first row differs from nil.
 fn had_changed(args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
     let ignore_nil = truth(&args[0])?;
     let values = &args[1..];
-    let first = memory.is_empty();
     memory.resize(values.len(), Value::Nil);
     let mut changed = false;
     for (old, new) in memory.iter_mut().zip(values) {
         if ignore_nil && new.is_nil() {
             continue;
         }
-        changed |= first || old != new;
+        changed |= old != new;
         *old = new.clone();
     }
     Ok(Value::Bool(changed))
@@ -169,19 +201,22 @@ fn accumulate(analytic: Analytic, args: &[Value], memory: &mut Vec<Value>) -> Re
     }
     if memory[2] == Value::Bool(true) && !args[0].is_nil() {
         let count = memory[1].as_i64().unwrap_or_default() + 1;
-        let old = std::mem::take(&mut memory[0]);
-        let better = |op: BinaryOp| Ok::<bool, Error>(old.is_nil() || ops::compare(op, &args[0], &old)?);
-        memory[0] = match analytic {
-            Analytic::AccMax if !better(BinaryOp::Gt)? => old,
-            Analytic::AccMin if !better(BinaryOp::Lt)? => old,
-            Analytic::AccSum | Analytic::AccAvg if !old.is_nil() => ops::apply(BinaryOp::Add, &old, &args[0])?,
-            _ => args[0].clone(),
-        };
+        if analytic != Analytic::AccCount {
+            let number = args[0].as_f64().ok_or_else(|| {
+                Error::call(format!("requires float64 but found {}({})", args[0].type_name(), GoText(&args[0])))
+            })?;
+            memory[0] = Value::Float(match (analytic, memory[0].as_f64()) {
+                (_, None) => number,
+                (Analytic::AccMax, Some(old)) => old.max(number),
+                (Analytic::AccMin, Some(old)) => old.min(number),
+                (_, Some(old)) => old + number,
+            });
+        }
         memory[1] = Value::Int(count);
     }
     Ok(match analytic {
         Analytic::AccCount => memory[1].clone(),
-        Analytic::AccSum if memory[0].is_nil() => Value::Int(0),
+        Analytic::AccSum if memory[0].is_nil() => Value::Float(0.0),
         Analytic::AccAvg => {
             let count = memory[1].as_f64().unwrap_or_default();
             Value::Float(if count == 0.0 { 0.0 } else { memory[0].as_f64().unwrap_or_default() / count })

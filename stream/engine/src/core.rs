@@ -55,8 +55,13 @@ impl Core {
         let options = plan.options.clone();
         let event_time = options.is_event_time;
         let window = program.window.as_ref().map(|plan| Window::new(plan, now, event_time, &options.timezone));
-        let context =
-            Context { now, zone: options.timezone.clone(), rule_id: rule_id.into(), rule_start: now, agg_hits: (0, 0) };
+        let context = Context {
+            now,
+            zone: options.timezone.clone(),
+            rule_id: rule_id.into(),
+            rule_start: now,
+            ..Context::default()
+        };
         Core {
             watermark: event_time
                 .then(|| Watermark::new(program.tables.iter().map(Option::is_none).collect(), options.late_tolerance)),
@@ -383,7 +388,7 @@ impl Core {
         let mut rows = Vec::with_capacity(1);
         match self.program.projection.is_whole_row() {
             Some(send_nil) => rows.push(OutRow::Whole(tuple.row.clone(), send_nil)),
-            None => self.program.projection.run(&scene, &mut rows)?,
+            None => self.program.projection.run(&scene, &mut self.analytic, &mut rows)?,
         }
         out.push((keys?, rows));
         if self.program.grouped {

@@ -76,6 +76,7 @@ impl RuleTask {
             streams.get(input).and_then(|stream| stream.slots(std::iter::once(column)).pop()).unwrap_or_default()
         })?);
         let mut core = Core::new(program.clone(), plan, id, clock::now_ms());
+        core.context.sleeps = program.calls_users;
         if let Some(saved) = saved {
             core.restore(saved, &streams)?;
         }
@@ -96,7 +97,14 @@ impl RuleTask {
                 (stream.definition().name.clone(), stream, attachment)
             })
             .collect();
-        let shared = Arc::new(Shared { core: Mutex::new(core), queue, inputs, sinks, last_metrics: Mutex::default(), busy: Mutex::default() });
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            queue,
+            inputs,
+            sinks,
+            last_metrics: Mutex::default(),
+            busy: Mutex::default(),
+        });
         let (sender, status) = watch::channel(RuleStatus::Running);
         let own_thread = program.calls_users;
         let open = program.tables.iter().filter(|table| table.is_none()).count();

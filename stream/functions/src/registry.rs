@@ -27,11 +27,13 @@ pub struct Context {
     pub rule_start: i64,
     /// How often an aggregate rule has emitted, and when it last did, in ms since 1970.
     pub agg_hits: (i64, i64),
+    /// `delay` may really sleep: the rule has a thread of its own and time is real.
+    pub sleeps: bool,
 }
 
 impl Default for Context {
     fn default() -> Context {
-        Context { now: 0, zone: TimeZone::UTC, rule_id: "".into(), rule_start: 0, agg_hits: (0, 0) }
+        Context { now: 0, zone: TimeZone::UTC, rule_id: "".into(), rule_start: 0, agg_hits: (0, 0), sleeps: false }
     }
 }
 
@@ -57,6 +59,7 @@ pub enum Analytic {
     Lag,
     Latest,
     ChangedCol,
+    ChangedCols,
     HadChanged,
     AccSum,
     AccMax,
@@ -281,6 +284,13 @@ const ENGINE: &[Function] = &[
     Function::other("changed_col", (2, 2), &[Type::Bool, Type::Any], Run::Analytic(Analytic::ChangedCol)),
     Function::other("had_changed", (2, MANY), &[Type::Bool, Type::Any], Run::Analytic(Analytic::HadChanged))
         .miscounted(CHANGES),
+    Function::other(
+        "changed_cols",
+        (3, MANY),
+        &[Type::Str, Type::Bool, Type::Any],
+        Run::Analytic(Analytic::ChangedCols),
+    )
+    .miscounted("expect more than two args but got %d"),
     accumulator("acc_sum", &[Type::Number, Type::Bool], Analytic::AccSum),
     accumulator("acc_max", &[Type::Number, Type::Bool], Analytic::AccMax),
     accumulator("acc_min", &[Type::Number, Type::Bool], Analytic::AccMin),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use edgeward_functions::{Engine, Function, Run, UserFunction, UserFunctions, Value, lookup};
+use edgeward_functions::{Analytic, Engine, Function, Run, UserFunction, UserFunctions, Value, lookup};
 use edgeward_sql::ast::{BinaryOp, Call, Column, Expr as Syntax, SetOperand};
 
 use super::{Case, Expr, Set, WindowBound, has_aggregate};
@@ -264,8 +264,15 @@ impl<'a> Compiler<'a> {
             return plan_error("filter is only supported for aggregate functions");
         }
         match function.run {
-            Run::Scalar(_) => Ok(Expr::Call(function, self.list(&call.args)?.into())),
+            Run::Scalar(_) => {
+                // It blocks as a function a user brought may do.
+                self.calls_users |= function.name == "delay";
+                Ok(Expr::Call(function, self.list(&call.args)?.into()))
+            }
             Run::Aggregate(_) => self.aggregate(call, function),
+            Run::Analytic(Analytic::ChangedCols) => {
+                plan_error(format!("{} can only be used as a field of its own in the select list", function.name))
+            }
             Run::Analytic(_) => self.analytic(call, function),
             Run::Rows(_) => {
                 plan_error(format!("{} can only be used as a field of its own in the select list", function.name))
@@ -330,6 +337,18 @@ impl<'a> Compiler<'a> {
         let when = self.option(over.when.as_ref())?;
         self.analytic.push(AnalyticCall { syntax: call.clone(), function, args, partition, when });
         Ok(Expr::Analytic(self.analytic.len() - 1))
+    }
+
+    /// Gives a `changed_cols` call its place among the analytic calls; the select list evaluates it.
+    pub(crate) fn changed_columns(&mut self, call: &Call) -> Result<usize> {
+        let Some(function) = lookup(&call.name) else { return plan_error(format!("function {} not found", call.name)) };
+        function.check(&call.args).map_err(|error| EngineError::Plan(error.to_string()))?;
+        if call.over.is_some() {
+            return plan_error(format!("OVER is not supported for {}", function.name));
+        }
+        let (syntax, none) = (call.clone(), Vec::new());
+        self.analytic.push(AnalyticCall { syntax, function, args: none.clone(), partition: none, when: None });
+        Ok(self.analytic.len() - 1)
     }
 
     fn engine(&mut self, engine: Engine, call: &Call) -> Result<Expr> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
-use edgeward_sql::ast::{Expr as Syntax, Select, SelectField};
+use edgeward_sql::ast::{Call, Expr as Syntax, Select, SelectField};
 
 use crate::EngineError;
+use crate::analytic::AnalyticState;
 use crate::emission::{Header, OutRow};
 use crate::expr::{Compiler, Expr, Scene};
 use crate::options::RuleOptions;
@@ -28,7 +29,18 @@ pub(crate) struct Projection {
     wild: Vec<Expr>,
     except: Vec<String>,
     srf: Option<(Srf, Arc<str>, Expr)>,
+    changes: Vec<Changes>,
     send_nil: bool,
+}
+
+/// One `changed_cols(prefix, ignoreNull, …)`.
+#[derive(Debug)]
+struct Changes {
+    /// Its place among the analytic calls, where its state is.
+    call: usize,
+    /// Prefix and ignoreNull.
+    args: [Expr; 2],
+    columns: Vec<Field>,
 }
 
 impl Projection {
@@ -43,6 +55,7 @@ impl Projection {
             wild: Vec::new(),
             except: Vec::new(),
             srf: None,
+            changes: Vec::new(),
             send_nil: options.send_nil_field,
         };
         let mut unnamed = 0;
@@ -122,6 +135,11 @@ impl Projection {
             self.srf = Some((srf, name.as_str().into(), compiler.expr(arg)?));
             return Ok(());
         }
+        if let Syntax::Call(call) = syntax
+            && call.name.eq_ignore_ascii_case("changed_cols")
+        {
+            return self.changes(call, compiler);
+        }
         let expr = match alias {
             Some(alias) => compiler.aliased(alias, syntax)?,
             None => compiler.expr(syntax)?,
@@ -129,6 +147,22 @@ impl Projection {
         if !invisible {
             self.put(&name, expr);
         }
+        Ok(())
+    }
+
+    fn changes(&mut self, call: &Call, compiler: &mut Compiler<'_>) -> Result<(), EngineError> {
+        let place = compiler.changed_columns(call)?;
+        let mut columns = Vec::new();
+        for arg in &call.args[2..] {
+            let name = match arg {
+                Syntax::Column(column) => column.name.as_str(),
+                Syntax::Call(call) => call.name.as_str(),
+                _ => "",
+            };
+            columns.push(Field { name: name.into(), expr: compiler.expr(arg)? });
+        }
+        let args = [compiler.expr(&call.args[0])?, compiler.expr(&call.args[1])?];
+        self.changes.push(Changes { call: place, args, columns });
         Ok(())
     }
 
@@ -141,7 +175,7 @@ impl Projection {
     }
 
     fn finish(&mut self) {
-        if self.wild.is_empty() && self.srf.is_none() {
+        if self.wild.is_empty() && self.srf.is_none() && self.changes.is_empty() {
             self.fields.sort_by(|a, b| a.name.cmp(&b.name));
             let names = self.fields.iter().map(|field| field.name.clone()).collect();
             self.header = Some(Arc::new(Header::new(names, self.send_nil)));
@@ -161,14 +195,18 @@ impl Projection {
     ///
     /// # Errors
     /// The first error of a column.
-    pub(crate) fn run(&self, scene: &Scene<'_>, out: &mut Vec<OutRow>) -> Result<(), Error> {
+    pub(crate) fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState, out: &mut Vec<OutRow>) -> Result<(), Error> {
         if let Some(header) = &self.header {
             let values: Result<Vec<Value>, Error> =
                 self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
             out.push(OutRow::Fixed { header: header.clone(), values: values?.into_boxed_slice() });
             return Ok(());
         }
-        let base = self.free(scene)?;
+        let mut base = self.free(scene)?;
+        for changes in &self.changes {
+            let changed = changes.run(scene, state)?;
+            Arc::make_mut(&mut base).extend(changed.into_iter().filter(|(_, value)| self.send_nil || !value.is_nil()));
+        }
         match &self.srf {
             None => out.push(OutRow::Free(base)),
             Some((srf, name, expr)) => unfold(*srf, name, &*expr.eval(scene)?, &base, out)?,
@@ -206,6 +244,20 @@ impl Projection {
     /// Whether each output row is a message of its own outside windows.
     pub(crate) fn has_srf(&self) -> bool {
         self.srf.is_some()
+    }
+}
+
+impl Changes {
+    fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState) -> Result<Map, Error> {
+        let mut columns = Map::new();
+        for column in &self.columns {
+            match (&column.expr, column.expr.eval(scene)?.into_owned()) {
+                (Expr::All(_), Value::Map(row)) => columns.extend(Arc::unwrap_or_clone(row)),
+                (_, value) => drop(columns.insert(column.name.clone(), value)),
+            }
+        }
+        let args = [self.args[0].eval(scene)?.into_owned(), self.args[1].eval(scene)?.into_owned()];
+        state.changed_columns(self.call, &args, &columns)
     }
 }
 

@@ -6,7 +6,7 @@ use super::text;
 use crate::Value;
 use crate::error::{Error, Result};
 use crate::json::{Numbers, parse};
-use crate::registry::Type::{Any, Str};
+use crate::registry::Type::{Any, Int, Str};
 use crate::registry::{Args, Context, Function, MANY, Nulls};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
@@ -26,6 +26,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("last_agg_hit_time", (0, 0), &[Any], |_, context| Ok(Value::Int(context.agg_hits.1))),
     Function::scalar("bypass", (1, 1), &[Any], |args, _| Ok((*args[0]).clone())).nulls(Nulls::Seen),
     Function::scalar("props", (1, 1), &[Str], props),
+    Function::scalar("delay", (2, 2), &[Int, Any], delay).nulls(Nulls::Seen),
     Function::scalar("get_keyed_state", (3, 3), &[Str, Str, Any], keyed_state).nulls(Nulls::Seen),
 ];
 
@@ -40,6 +41,16 @@ fn chr(args: &Args<'_>, _: &Context) -> Result<Value> {
         Value::Str(text) => Ok(text.chars().next().map(|char| i64::from(u32::from(char))).into()),
         _ => Err(Error::call("Only bigint and string type can be convert to char type.")),
     }
+}
+
+/// `delay(ms, x)`: x, after as many milliseconds; at most a minute each.
+fn delay(args: &Args<'_>, context: &Context) -> Result<Value> {
+    const MOST: i64 = 60_000;
+    let wait = super::int(args, 0)?.clamp(0, MOST);
+    if context.sleeps {
+        std::thread::sleep(std::time::Duration::from_millis(wait.unsigned_abs()));
+    }
+    Ok((*args[1]).clone())
 }
 
 /// `get_keyed_state(key, type, default)`. No external key-value store can be configured, so every key is missing.
