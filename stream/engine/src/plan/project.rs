@@ -187,7 +187,8 @@ impl Projection {
         let whole = matches!(self.wild.as_slice(), [Expr::All(None)])
             && self.fields.is_empty()
             && self.except.is_empty()
-            && self.srf.is_none();
+            && self.srf.is_none()
+            && self.changes.is_empty();
         whole.then_some(self.send_nil)
     }
 
