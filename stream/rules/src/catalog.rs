@@ -165,7 +165,8 @@ impl Catalog {
         if create.options.schema_id.is_some() {
             return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
         }
-        let opened = if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
+        let opened =
+            if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
         let format = self.format(create).map(drop);
         opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))
     }

@@ -31,9 +31,6 @@ pub(crate) struct Definition {
     pub(crate) document: Map<String, Value>,
 }
 
-/// Parts of a rule that are not built.
-const UNBUILT_OPTIONS: [&str; 2] = ["notifySub", "sendMetaToSink"];
-
 impl Definition {
     /// Reads a document; `id` is that of the path, which wins over one in the document.
     pub(crate) fn parse(text: &str, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
@@ -167,7 +164,6 @@ fn duration(options: &Props, key: &'static str, default: i64) -> Result<i64> {
 }
 
 fn rule_options(options: &Props, zone: &TimeZone) -> Result<RuleOptions> {
-    options.refuse(&UNBUILT_OPTIONS).map_err(bad)?;
     let default = RuleOptions::default();
     let qos = options.number("qos").map_err(bad)?.unwrap_or(0);
     let buffer_length = options.number("bufferLength").map_err(bad)?.unwrap_or(1_024);
@@ -182,7 +178,7 @@ fn rule_options(options: &Props, zone: &TimeZone) -> Result<RuleOptions> {
         is_event_time: flag("isEventTime")?,
         late_tolerance: duration(options, "lateTolerance", default.late_tolerance)?,
         buffer_length: usize::try_from(buffer_length).unwrap_or(default.buffer_length),
-        send_meta_to_sink: false,
+        send_meta_to_sink: flag("sendMetaToSink")?,
         send_nil_field: flag("sendNilField")?,
         send_error: flag("sendError")?,
         qos: u8::try_from(qos).unwrap_or(0),

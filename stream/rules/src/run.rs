@@ -11,7 +11,7 @@ use edgeward_sql::ast::{CreateStream, StreamKind};
 use crate::catalog::Catalog;
 use crate::conf::{Confs, Scope};
 use crate::definition::Definition;
-use crate::error::Result;
+use crate::error::{Code, Result, RulesError};
 use crate::shared::{Running, SharedStreams, is_shared};
 use crate::store::Store;
 use crate::trace::Traces;
@@ -62,6 +62,11 @@ impl World {
         let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
         let inputs: Option<Vec<_>> = plan.inputs().map(|input| self.catalog.stream(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;
+        if let Some(passing) = inputs.iter().find(|create| create.options.temp && !definition.temp) {
+            let message =
+                format!("temp stream {} cannot be used by rule {}, which is not temp", passing.name, definition.id);
+            return Err(RulesError::refused(Code::Planner, message));
+        }
         self.sinks(definition, &Tasks::root("check"))?;
         Ok(Checked { plan, inputs })
     }

@@ -196,8 +196,9 @@ async fn everything_is_there_after_a_restart() {
         handle.create_rule(&rule(id, "SELECT a FROM s", nop(), json!({}))).await.unwrap();
     }
     handle.stop_rule("halted").await.unwrap();
-    let broken = json!({"id": "later-broken", "sql": "SELECT a FROM passing", "actions": nop()}).to_string();
-    handle.create_rule(&broken).await.unwrap();
+    handle.execute("CREATE STREAM gone () WITH (DATASOURCE=\"t\", TYPE=\"memory\")").await.unwrap();
+    handle.create_rule(&rule("later-broken", "SELECT a FROM gone", nop(), json!({}))).await.unwrap();
+    handle.drop_stream(edgeward_sql::ast::StreamKind::Stream, "gone", true).await.unwrap();
     stop(tasks).await;
 
     let (handle, tasks) = start(folder.path()).await;
@@ -265,4 +266,32 @@ async fn a_trial_sends_its_rows_to_whoever_listens() {
     assert_eq!(status, 200);
     while listener.read(&mut [0; 4096]).await.unwrap() > 0 {}
     stop(tasks).await;
+}
+
+/// Whether a request's path is of a route: `{name}` stands for one segment.
+fn is_of(route: &str, path: &str) -> bool {
+    let (path, _) = path.split_once('?').unwrap_or((path, ""));
+    let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
+    route.len() == path.len() && route.iter().zip(&path).all(|(want, got)| want == got || want.starts_with('{'))
+}
+
+#[test]
+fn every_route_has_a_scenario() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let scenarios: Vec<String> = std::fs::read_dir(folder.join("scenarios"))
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    let requests: Vec<(&str, &str)> =
+        scenarios.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(" /")).collect();
+    let routes = std::fs::read_to_string(folder.join("routes.txt")).unwrap();
+    let missing: Vec<&str> = routes
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter(|line| {
+            let (method, route) = line.split_once(" /").unwrap();
+            !requests.iter().any(|(known, path)| *known == method && is_of(route, path))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }

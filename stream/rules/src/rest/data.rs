@@ -140,7 +140,10 @@ async fn export_v2(State(handle): State<Handle>) -> Reply {
 
 async fn import_v2(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
     let content = content(&body)?;
-    let parsed = serde_saphyr::from_str::<Value>(&content);
+    // A few lines of aliases can stand for gigabytes.
+    let options =
+        serde_saphyr::options! { alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 } };
+    let parsed = serde_saphyr::from_str_with_options::<Value>(&content, options);
     let v2 =
         parsed.map_err(|error| RulesError::refused(Code::General, error.to_string())).or_fail("data import error")?;
     let content = transfer::from_v2(&v2).to_string();

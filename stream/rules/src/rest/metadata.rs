@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/metadata/sinks/connection/{n}", post(test))
         .route("/metadata/lookups/connection/{n}", post(test))
         .route("/connections", get(list).post(create))
+        .route("/connection/websocket", get(websockets))
         .route("/connections/{id}", get(show).put(update).delete(delete))
 }
 
@@ -105,6 +106,12 @@ async fn list(State(handle): State<Handle>) -> Reply {
         all.push(shown(&typ, &id, &props).await);
     }
     document(Value::Array(all))
+}
+
+/// Ids of the connections over WebSocket.
+async fn websockets(State(handle): State<Handle>) -> Reply {
+    let all = handle.registry.world.confs.connections().into_iter();
+    document(all.filter(|(typ, ..)| typ == "websocket").map(|(_, id, _)| Value::from(id)).collect())
 }
 
 async fn shown(typ: &str, id: &str, props: &Map<String, Value>) -> Value {
