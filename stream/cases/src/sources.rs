@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use edgeward_connect::{FormatRequest, SchemaFile, Schemas};
 use edgeward_engine::{Decode, StreamDef};
 use edgeward_functions::Map;
 use edgeward_functions::json::Numbers;
@@ -19,6 +20,8 @@ use crate::statements::check;
 /// Definitions by name.
 pub(crate) struct Sources {
     by_name: BTreeMap<String, Source>,
+    /// What SCHEMAID names.
+    schemas: Schemas,
 }
 
 struct Source {
@@ -29,7 +32,13 @@ struct Source {
 impl Sources {
     /// Executes the definitions of a case in the order written.
     pub(crate) fn define(case: &Case, zone: &TimeZone) -> Result<Sources> {
-        let mut sources = Sources { by_name: BTreeMap::new() };
+        let mut sources = Sources { by_name: BTreeMap::new(), schemas: Schemas::default() };
+        for (file, text) in &case.schemas {
+            let text = text.as_str().ok_or_else(|| Stop::Invalid(format!("the schema {file} is no text")))?;
+            let name = file.strip_suffix(".proto").unwrap_or(file);
+            let made = sources.schemas.create("protobuf", name, SchemaFile::Text(text.to_owned()), "");
+            made.map_err(|error| Stop::Invalid(error.to_string()))?;
+        }
         for (name, sql) in &case.streams {
             let sql = sql.as_str().ok_or_else(|| Stop::Invalid(format!("the statement of {name} is no text")))?;
             let source = Source::define(name, sql, &case.conf, zone)?;
@@ -47,8 +56,13 @@ impl Sources {
     /// The decoder of a stream's FORMAT; none for JSON.
     pub(crate) fn decoder(&self, name: &str) -> Option<Box<dyn Decode>> {
         let create = &self.by_name.get(name)?.create;
-        let format = create.options.format.as_deref().unwrap_or_default();
-        match edgeward_connect::decoder(format, &create.fields, create.options.delimiter.as_deref()) {
+        let request = FormatRequest {
+            format: create.options.format.as_deref().unwrap_or_default(),
+            schema_id: create.options.schema_id.as_deref(),
+            delimiter: create.options.delimiter.as_deref(),
+            fields: &create.fields,
+        };
+        match edgeward_connect::decoder(&request, &self.schemas) {
             Ok(decoder) => decoder,
             // Rows need no decoder; only a payload misses it.
             Err(error) => Some(Box::new(Missing(error.to_string()))),

@@ -42,6 +42,15 @@ pub enum ConnectError {
     /// A property eKuiper has and this version does not.
     #[error("property {0} is not supported by this version; remove it")]
     Unsupported(String),
+    /// A named connection that cannot be had, in eKuiper's words.
+    #[error("{0}")]
+    Connection(String),
+    /// A peer that does not answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A schema that cannot be kept or used.
+    #[error("{0}")]
+    Schema(String),
     /// The connector needs something this program does not have.
     #[error("{0}")]
     NotHere(&'static str),

@@ -1,6 +1,7 @@
 //! What connectors need of the program around them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use edgeward_engine::{Emission, Sink, SinkError, Source};
 use edgeward_mqtt::Text;
 use futures::future::BoxFuture;
 
-use crate::{ConnectError, HttpHost, MemoryBus, NeuronLinks, SinkRequest, SourceRequest};
+use crate::{ConnectError, Connections, HttpHost, MemoryBus, NeuronLinks, Schemas, SinkRequest, SourceRequest};
 
 /// The surroundings of the connectors. Clones are the same surroundings.
 #[derive(Clone, Default)]
@@ -23,6 +24,14 @@ pub struct Hosts {
     pub neuron: Arc<NeuronLinks>,
     /// The server of `httppush`, `websocket` and `sse`.
     pub http: Arc<HttpHost>,
+    /// Named connections.
+    pub connections: Arc<Connections>,
+    /// The registry of schemas.
+    pub schemas: Arc<Schemas>,
+    /// Where sinks with a cache keep what their peers cannot take yet; none keeps it in memory only.
+    pub cache_dir: Option<PathBuf>,
+    /// The key of `encryption` (`basic.aesKey`): 16, 24 or 32 bytes.
+    pub aes_key: Option<Vec<u8>>,
     /// Connectors users brought, for types that are not built in.
     pub users: Option<Arc<dyn UserConnectors>>,
 }

@@ -12,6 +12,7 @@
 //! was stopped is not acknowledged.
 
 mod cloud;
+mod connections;
 mod error;
 mod file;
 mod format;
@@ -35,6 +36,7 @@ mod redis;
 pub mod registry;
 mod rest;
 mod rowkind;
+mod schema;
 mod simulator;
 mod sink;
 mod sql;
@@ -50,9 +52,10 @@ mod websocket;
 mod wire;
 
 pub use self::http::HttpHost;
+pub use connections::{CONNECTION_KINDS, ConnectionInfo, Connections, ping};
 pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
 pub use error::ConnectError;
-pub use format::decoder;
+pub use format::{FormatRequest, decoder};
 pub use hosts::{
     BusDelivery, BusMessage, BusMessages, BusOptions, CloudOutbox, CloudRecord, Encode, Hosts, LocalBus,
     MAX_APPEND_BYTES, MAX_RECORD_BYTES, UserConnectors,
@@ -62,4 +65,5 @@ pub use memory::MemoryBus;
 pub use neuron::NeuronLinks;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};
-pub use sink::SinkOptions;
+pub use schema::{MAX_SCHEMA_BYTES, SchemaFile, SchemaInfo, Schemas};
+pub use sink::{SinkFormat, SinkOptions};

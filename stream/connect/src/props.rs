@@ -43,11 +43,19 @@ impl Props {
     /// # Errors
     /// It is not text, or holds a Go template.
     pub fn text(&self, key: &str) -> Result<Option<&str>, ConnectError> {
+        match self.raw_text(key)? {
+            Some(text) if text.contains("{{") => Err(ConnectError::Unsupported(format!("{key} with a template"))),
+            text => Ok(text),
+        }
+    }
+
+    /// A text property that may hold a template; empty text counts as absent.
+    ///
+    /// # Errors
+    /// It is not text.
+    pub fn raw_text(&self, key: &str) -> Result<Option<&str>, ConnectError> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::String(text)) if text.contains("{{") => {
-                Err(ConnectError::Unsupported(format!("{key} with a template")))
-            }
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
             Some(other) => Err(wrong(key, "string", other)),
         }

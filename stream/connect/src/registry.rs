@@ -4,6 +4,7 @@ use bytes::Bytes;
 use edgeward_engine::{Sink, SinkInput, Source};
 use edgeward_service::Tasks;
 
+use crate::connections::Leased;
 use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
 use crate::{
@@ -123,7 +124,9 @@ pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<
         return brought.unwrap_or_else(|| Err(ConnectError::UnknownSource(kind.to_owned())));
     };
     request.props.refuse(&UNBUILT_SOURCE_PROPERTIES)?;
-    make(request, hosts)
+    let Some(lease) = hosts.connections.lease(&request.props, &request.stream)? else { return make(request, hosts) };
+    let request = SourceRequest { props: lease.under(&request.props), ..request.clone() };
+    Ok(Box::new(Leased::new(make(&request, hosts)?, lease)))
 }
 
 /// Makes a sink with its queue options.
@@ -131,7 +134,10 @@ pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<
 /// # Errors
 /// The type is unknown, or a property is wrong.
 pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInput, ConnectError> {
-    let options = SinkOptions::read(&request.props)?;
+    let lease = hosts.connections.lease(&request.props, &request.rule)?;
+    let merged = lease.as_ref().map(|lease| SinkRequest { props: lease.under(&request.props), ..request.clone() });
+    let request = merged.as_ref().unwrap_or(request);
+    let options = SinkOptions::read(&request.props, hosts)?;
     let (buffer_length, omit_if_empty) = (options.buffer_length, options.omit_if_empty);
     let sink = match SINKS.iter().find(|(name, _)| *name == kind) {
         Some((_, make)) => make(request, options, hosts)?,
@@ -140,6 +146,10 @@ pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInpu
             let brought = users.and_then(|users| users.sink(kind, request, encode(options)));
             brought.ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))??
         }
+    };
+    let sink = match lease {
+        Some(lease) => Box::new(Leased::new(sink, lease)),
+        None => sink,
     };
     Ok(SinkInput { kind: kind.to_owned(), sink, buffer_length, omit_if_empty })
 }
@@ -154,12 +164,5 @@ fn encode(options: SinkOptions) -> Encode {
 }
 
 /// Steps of eKuiper's source pipeline that are not built.
-const UNBUILT_SOURCE_PROPERTIES: [&str; 7] = [
-    "mergeField",
-    "merger",
-    "payloadField",
-    "payloadBatchField",
-    "payloadFormat",
-    "payloadSchemaId",
-    "connectionSelector",
-];
+const UNBUILT_SOURCE_PROPERTIES: [&str; 6] =
+    ["mergeField", "merger", "payloadField", "payloadBatchField", "payloadFormat", "payloadSchemaId"];

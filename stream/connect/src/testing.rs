@@ -15,7 +15,8 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::{
-    ConnectError, Hosts, HttpHost, LookupQuery, LookupSource, Props, SinkRequest, SourceRequest, decoder, registry,
+    ConnectError, FormatRequest, Hosts, HttpHost, LookupQuery, LookupSource, Props, SinkRequest, SourceRequest,
+    decoder, registry,
 };
 
 pub(crate) fn props(value: &serde_json::Value) -> Props {
@@ -88,7 +89,9 @@ pub(crate) fn start(
     )?;
     let definition = StreamDef::new(&create);
     let format = create.options.format.as_deref().unwrap_or_default();
-    let decoder = decoder(format, &create.fields, create.options.delimiter.as_deref())?;
+    let (schema_id, delimiter) = (create.options.schema_id.as_deref(), create.options.delimiter.as_deref());
+    let format = FormatRequest { format, schema_id, delimiter, fields: &create.fields };
+    let decoder = decoder(&format, &hosts.schemas)?;
     let stream = Stream::new(definition.clone(), decoder);
     let plan = Plan::new(&select, &options, &|_| Some(definition.clone())).unwrap();
     let tasks = Tasks::root("test");

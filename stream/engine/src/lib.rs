@@ -48,5 +48,6 @@ pub use row::{Meta, Row};
 pub use rule::{RuleHandle, RuleStatus, RuleTask};
 pub use schema::{ColumnType, Field, StreamDef, Table, TableKind};
 pub use sink::{Sink, SinkError, SinkInput};
+pub use snapshot::codec;
 pub use source::{Body, Connection, Decode, Emitter, Message, Source, SourceContext, SourceError, meta};
 pub use stream::Stream;

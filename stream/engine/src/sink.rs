@@ -21,6 +21,9 @@ pub trait Sink: Send {
     /// emission afterwards acknowledges the payloads it was made of.
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>>;
 
+    /// Called once when the rule has started, before the first message: what a rule that is only checked must not do.
+    fn open(&mut self) {}
+
     /// Called once when the rule ends, to flush and disconnect.
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(async {})

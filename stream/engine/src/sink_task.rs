@@ -76,6 +76,7 @@ impl SinkTask {
 
     /// Lives until the rule's runner ends it, also when the rule is stopped: what was handed over is sent.
     async fn run(self: Arc<Self>, mut sink: Box<dyn Sink>, tasks: Tasks) {
+        sink.open();
         let expired = async {
             tasks.cancelled().await;
             tokio::time::sleep(GRACE).await;

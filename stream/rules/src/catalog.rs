@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgeward_connect::{Hosts, LookupRequest, Props, SourceRequest, decoder, registry};
+use edgeward_connect::{FormatRequest, Hosts, LookupRequest, Props, SourceRequest, decoder, registry};
 use edgeward_engine::{ColumnType, Field, LookupOptions, LookupSource, Source, StreamDef};
 use edgeward_sql::ast::{CreateStream, Statement, StreamKind, StreamOptions, TableKind};
 use parking_lot::RwLock;
@@ -162,9 +162,6 @@ impl Catalog {
         if create.kind == StreamKind::Stream && create.options.datasource.is_none() {
             return Err(refuse(format!("Create stream fails: option DATASOURCE of {} is missing.", create.name)));
         }
-        if create.options.schema_id.is_some() {
-            return Err(refuse("Create stream fails: schemas are not supported by this version.".into()));
-        }
         let opened =
             if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
         let format = self.format(create).map(drop);
@@ -202,7 +199,13 @@ impl Catalog {
     /// Makes the decoder of a stream; none for JSON.
     pub(crate) fn format(&self, create: &CreateStream) -> Result<Option<Box<dyn edgeward_engine::Decode>>> {
         let options = &create.options;
-        Ok(decoder(options.format.as_deref().unwrap_or_default(), &create.fields, options.delimiter.as_deref())?)
+        let request = FormatRequest {
+            format: options.format.as_deref().unwrap_or_default(),
+            schema_id: options.schema_id.as_deref(),
+            delimiter: options.delimiter.as_deref(),
+            fields: &create.fields,
+        };
+        Ok(decoder(&request, &self.hosts.schemas)?)
     }
 
     /// What the engine decodes by.

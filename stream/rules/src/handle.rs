@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use edgeward_connect::{Connections, Schemas};
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{Statement, StreamKind, TableKind};
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +42,9 @@ impl Rules {
         if let Some(plugins) = &plugins {
             hosts.users = Some(Arc::new(plugins.clone()));
         }
+        hosts.connections = Arc::new(Connections::new(&tasks));
+        hosts.schemas = Arc::new(Schemas::open(&folder.join("schemas"))?);
+        hosts.cache_dir = Some(folder.join("sinks"));
         let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref())?);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
         let registry = Arc::new(Registry {

@@ -1,30 +1,47 @@
 //! Input formats other than JSON, which the engine reads itself.
 
 mod delimited;
+pub(crate) mod protobuf;
 mod simple;
+#[cfg(test)]
+mod tests;
 
 use edgeward_engine::{ColumnType, Decode, Field, Value};
 
 pub(crate) use delimited::split_line;
 
-use crate::ConnectError;
+use crate::{ConnectError, Schemas};
 
-/// The decoder of a stream's FORMAT; none for JSON.
+/// How the payloads of a stream are to be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FormatRequest<'a> {
+    /// FORMAT; empty is JSON.
+    pub format: &'a str,
+    /// SCHEMAID, for protobuf.
+    pub schema_id: Option<&'a str>,
+    /// DELIMITER, for delimited; a comma by default.
+    pub delimiter: Option<&'a str>,
+    /// The declared columns.
+    pub fields: &'a [Field],
+}
+
+/// The decoder of a stream; none for JSON.
 ///
 /// # Errors
-/// The format is unknown, or does not fit the declared columns.
-pub fn decoder(
-    format: &str,
-    fields: &[Field],
-    delimiter: Option<&str>,
-) -> Result<Option<Box<dyn Decode>>, ConnectError> {
-    match format.to_ascii_lowercase().as_str() {
-        "" | "json" => Ok(None),
-        "binary" => Ok(Some(Box::new(simple::Binary::new(fields)?))),
-        "urlencoded" => Ok(Some(Box::new(simple::UrlEncoded::new(fields)))),
-        "delimited" => Ok(Some(Box::new(delimited::Delimited::new(fields, delimiter.unwrap_or(","))))),
-        _ => Err(ConnectError::UnknownFormat(format.to_owned())),
-    }
+/// The format is unknown, does not fit the declared columns, or needs a schema that is not there.
+pub fn decoder(request: &FormatRequest<'_>, schemas: &Schemas) -> Result<Option<Box<dyn Decode>>, ConnectError> {
+    let FormatRequest { format, schema_id, delimiter, fields } = *request;
+    Ok(Some(match format.to_ascii_lowercase().as_str() {
+        "" | "json" => return Ok(None),
+        "binary" => Box::new(simple::Binary::new(fields)?),
+        "urlencoded" => Box::new(simple::UrlEncoded::new(fields)),
+        "delimited" => Box::new(delimited::Delimited::new(fields, delimiter.unwrap_or(","))),
+        "protobuf" => {
+            let id = schema_id.filter(|id| !id.is_empty()).ok_or(ConnectError::Missing("SCHEMAID"))?;
+            Box::new(protobuf::Protobuf(schemas.message(id)?))
+        }
+        _ => return Err(ConnectError::UnknownFormat(format.to_owned())),
+    }))
 }
 
 /// Text of a format without types as a value of the column's declared type.

@@ -15,12 +15,16 @@ pub(crate) enum Body {
     /// The members of the payload's JSON object as a form.
     Form,
     /// A multipart form: these texts and the payload as a file.
-    FormData {
-        /// Name of the file's field.
-        file: String,
-        /// Other fields.
-        texts: Vec<(String, String)>,
-    },
+    FormData(Form),
+}
+
+/// Properties of a multipart form.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Form {
+    /// `fileFieldName`: name of the payload's field.
+    pub(crate) file: String,
+    /// `formData`: other fields.
+    pub(crate) texts: Vec<(String, String)>,
 }
 
 /// Between the parts of a multipart form; a random one for each body, so that no payload can hold it.
@@ -30,7 +34,7 @@ fn boundary() -> String {
 
 impl Body {
     /// A `bodyType`.
-    pub(crate) fn parse(name: &str) -> Result<Body, ConnectError> {
+    pub(crate) fn parse(name: &str, form: &Form) -> Result<Body, ConnectError> {
         Ok(match name {
             "none" => Body::None,
             "json" => Body::Plain("application/json"),
@@ -40,7 +44,7 @@ impl Body {
             "javascript" => Body::Plain("application/javascript"),
             "binary" => Body::Plain("application/octet-stream"),
             "form" => Body::Form,
-            "formdata" => Body::FormData { file: "file".to_owned(), texts: Vec::new() },
+            "formdata" => Body::FormData(form.clone()),
             other => {
                 let known = "none, text, json, html, xml, javascript, form, binary or formdata";
                 let reason = format!("invalid body type value: {other}; use {known}");
@@ -58,7 +62,7 @@ impl Body {
             Body::None => (None, Bytes::new()),
             Body::Plain(kind) => (Some((*kind).to_owned()), Bytes::copy_from_slice(payload)),
             Body::Form => (Some("application/x-www-form-urlencoded;param=value".to_owned()), form(payload)?.into()),
-            Body::FormData { file, texts } => {
+            Body::FormData(Form { file, texts }) => {
                 let boundary = boundary();
                 (Some(format!("multipart/form-data; boundary={boundary}")), multipart(&boundary, file, texts, payload))
             }
@@ -135,7 +139,7 @@ mod tests {
             ("form", r#"[{"a":[1]}]"#, Some("application/x-www-form-urlencoded;param=value"), Ok("a=%5B1%5D")),
             ("form", "[]", None, Err("a form needs a JSON object")),
         ] {
-            let made = Body::parse(kind).unwrap().make(payload.as_bytes());
+            let made = Body::parse(kind, &Form::default()).unwrap().make(payload.as_bytes());
             match (made, expect) {
                 (Ok((kind, body)), Ok(expect)) => {
                     assert_eq!((kind.as_deref(), &body[..]), (content_type, expect.as_bytes()))
@@ -143,7 +147,7 @@ mod tests {
                 (made, expect) => assert_eq!(made.map(drop), expect.map(drop).map_err(str::to_owned), "{payload}"),
             }
         }
-        assert!(Body::parse("yaml").is_err());
+        assert!(Body::parse("yaml", &Form::default()).is_err());
     }
 
     #[test]

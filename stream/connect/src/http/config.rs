@@ -1,16 +1,17 @@
 //! Properties of a request: those of the sink `rest` and of the source `httppull`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use edgeward_engine::Map;
+use edgeward_engine::{Map, Value};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::{Body, HttpClient, Reply, Session};
+use super::{Body, Form, HttpClient, Reply, Session};
 use crate::template::Template;
 use crate::{ConnectError, Props, tls};
 
@@ -26,10 +27,13 @@ pub(crate) enum Answer {
 /// A request to be made again and again.
 #[derive(Clone)]
 pub(crate) struct HttpConfig {
-    pub(crate) method: Method,
+    pub(crate) method: Template,
     pub(crate) url: Template,
     pub(crate) headers: Vec<(HeaderName, Template)>,
-    pub(crate) body: Body,
+    /// `bodyType`.
+    kind: Template,
+    /// What a body of type `formdata` holds beside the payload.
+    form: Form,
     pub(crate) answer: Answer,
     /// Write answers to the log.
     pub(crate) debug: bool,
@@ -43,16 +47,17 @@ impl HttpConfig {
     /// # Errors
     /// A property is wrong.
     pub(crate) fn read(props: &Props, url: Template, body_type: &str) -> Result<HttpConfig, ConnectError> {
-        if !url.is_dynamic() {
-            check_url("url", &url.render(&Map::new()))?;
+        if let Some(url) = url.constant() {
+            check_url("url", url)?;
         }
-        let method = method(props.text("method")?.unwrap_or("GET"))?;
-        let bodiless = matches!(method, Method::GET | Method::HEAD);
-        let mut body = Body::parse(props.text("bodyType")?.unwrap_or(if bodiless { "none" } else { body_type }))?;
-        if let Body::FormData { file, texts } = &mut body {
-            *file = props.text("fileFieldName")?.unwrap_or(file).to_owned();
-            *texts = pairs(props, "formData")?;
-        }
+        let verb = Template::read(props, "method")?.unwrap_or_else(|| Template::fixed("GET"));
+        let known = verb.constant().map(method).transpose()?;
+        let bodiless = matches!(known, Some(Method::GET | Method::HEAD));
+        let default = || Template::fixed(if bodiless { "none" } else { body_type });
+        let kind = Template::read(props, "bodyType")?.unwrap_or_else(default);
+        let form =
+            Form { file: props.text("fileFieldName")?.unwrap_or("file").to_owned(), texts: pairs(props, "formData")? };
+        kind.constant().map(|kind| Body::parse(kind, &form)).transpose()?;
         let answer = match props.text("responseType")?.unwrap_or("code") {
             "code" => Answer::Code,
             "body" => Answer::Body,
@@ -65,7 +70,17 @@ impl HttpConfig {
         let client = HttpClient::new(&tls::client_config(props, true)?, timeout);
         let session = Session::read(props, client.clone())?;
         let headers = headers(pairs(props, "headers")?)?;
-        Ok(HttpConfig { method, url, headers, body, answer, debug: props.flag("debugResp")?, client, session })
+        Ok(HttpConfig {
+            method: verb,
+            url,
+            headers,
+            kind,
+            form,
+            answer,
+            debug: props.flag("debugResp")?,
+            client,
+            session,
+        })
     }
 
     /// A request that posts text to a fixed address, for databases over HTTP.
@@ -81,10 +96,11 @@ impl HttpConfig {
         let timeout = Duration::from_millis(props.duration_ms("timeout")?.unwrap_or(5_000));
         let headers = authorization.map(|value| (AUTHORIZATION, Template::fixed(&value)));
         Ok(HttpConfig {
-            method: Method::POST,
+            method: Template::fixed("POST"),
             url: Template::fixed(url),
             headers: headers.into_iter().collect(),
-            body: Body::Plain("text/plain; charset=utf-8"),
+            kind: Template::fixed("text"),
+            form: Form::default(),
             answer: Answer::Code,
             debug: false,
             client: HttpClient::new(&tls::client_config(props, false)?, timeout),
@@ -92,26 +108,25 @@ impl HttpConfig {
         })
     }
 
-    /// Makes the request once. `values` stand for the names in its templates.
-    pub(crate) async fn request(&mut self, payload: &[u8], values: &Map) -> Result<Reply, Failure> {
-        let (kind, body) = self.body.make(payload).map_err(Failure::Bad)?;
+    /// Makes the request once. `data` is what its templates see.
+    pub(crate) async fn request(&mut self, payload: &[u8], data: &Value) -> Result<Reply, Failure> {
+        let bad = |error: ConnectError| Failure::Bad(error.to_string());
+        let body = Body::parse(&self.kind.render(data).map_err(Failure::Bad)?, &self.form).map_err(bad)?;
+        let (kind, body) = body.make(payload).map_err(Failure::Bad)?;
         let mut headers = HeaderMap::new();
         if let Some(kind) = kind {
             insert(&mut headers, &CONTENT_TYPE, &kind)?;
         }
         let known = match &mut self.session {
-            None => Cow::Borrowed(values),
-            Some(session) => {
-                let mut known = (*session.tokens().await.map_err(Failure::Passing)?).clone();
-                known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
-                Cow::Owned(known)
-            }
+            None => Cow::Borrowed(data),
+            Some(session) => Cow::Owned(under(session.tokens().await.map_err(Failure::Passing)?, data)),
         };
         for (name, value) in &self.headers {
-            insert(&mut headers, name, &value.render(&known))?;
+            insert(&mut headers, name, &value.render(&known).map_err(Failure::Bad)?)?;
         }
-        let url = self.url.render(values);
-        let reply = self.client.send(&self.method, &url, &headers, body).await;
+        let url = self.url.render(data).map_err(Failure::Bad)?;
+        let method = method(&self.method.render(data).map_err(Failure::Bad)?).map_err(bad)?;
+        let reply = self.client.send(&method, &url, &headers, body).await;
         let reply = reply.map_err(|error| match error {
             super::HttpError::Invalid(_) => Failure::Bad(error.to_string()),
             _ => Failure::Passing(error.to_string()),
@@ -147,6 +162,14 @@ impl Failure {
     }
 }
 
+/// The row of `data`, of an array its first one, over the members of a token.
+fn under(tokens: Arc<Map>, data: &Value) -> Value {
+    let row = data.as_array().and_then(|rows| rows.first()).unwrap_or(data);
+    let mut known = (*tokens).clone();
+    known.extend(row.as_map().into_iter().flat_map(|row| row.iter()).map(|(key, value)| (key.clone(), value.clone())));
+    Value::map(known)
+}
+
 fn judge(reply: Reply, answer: Answer) -> Result<Reply, Failure> {
     let status = reply.status;
     if !status.is_success() {
@@ -155,8 +178,8 @@ fn judge(reply: Reply, answer: Answer) -> Result<Reply, Failure> {
         return Err(if passing { Failure::Passing(text) } else { Failure::Bad(text) });
     }
     if answer == Answer::Body {
-        let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
-        let code = body.as_ref().and_then(|body| body.get("code")).and_then(Value::as_f64);
+        let body: Option<Json> = serde_json::from_slice(&reply.body).ok();
+        let code = body.as_ref().and_then(|body| body.get("code")).and_then(Json::as_f64);
         if !code.is_some_and(|code| (200.0..300.0).contains(&code)) {
             let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(256)]).into_owned();
             return Err(Failure::Bad(format!("http status code is not 200: {body}")));
@@ -205,17 +228,17 @@ pub(crate) fn pairs(props: &Props, key: &'static str) -> Result<Vec<(String, Str
     let parsed;
     let map = match props.get(key) {
         None => return Ok(Vec::new()),
-        Some(Value::String(text)) if text.is_empty() => return Ok(Vec::new()),
-        Some(Value::String(text)) => {
-            parsed = serde_json::from_str::<Value>(text).unwrap_or_default();
+        Some(Json::String(text)) if text.is_empty() => return Ok(Vec::new()),
+        Some(Json::String(text)) => {
+            parsed = serde_json::from_str::<Json>(text).unwrap_or_default();
             &parsed
         }
         Some(value) => value,
     };
-    let Value::Object(map) = map else {
+    let Json::Object(map) = map else {
         return Err(ConnectError::Invalid { key, reason: "not a map of names to texts".to_owned() });
     };
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     Ok(map.iter().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 

@@ -8,7 +8,7 @@ mod oauth;
 mod server;
 
 pub(crate) use answer::{MAX_MESSAGE_BYTES, next};
-pub(crate) use body::{Body, escape};
+pub(crate) use body::{Body, Form, escape};
 pub(crate) use client::{HttpClient, HttpError, Reply};
 pub(crate) use config::{Failure, HttpConfig, basic, check_url, pairs};
 pub(crate) use oauth::Session;

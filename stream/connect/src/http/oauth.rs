@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use edgeward_engine::Map;
 use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::{Map, Value};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::HttpClient;
 use super::config::{check_url, headers, pairs};
@@ -41,14 +41,14 @@ impl Session {
     /// # Errors
     /// A part of it is missing or wrong.
     pub(super) fn read(props: &Props, client: HttpClient) -> Result<Option<Session>, ConnectError> {
-        let Some(Value::Object(map)) = props.get("oAuth") else { return Ok(None) };
+        let Some(Json::Object(map)) = props.get("oAuth") else { return Ok(None) };
         let part = |key: &str| match map.get(key) {
-            Some(Value::Object(part)) => Some(Props::new(part.clone())),
+            Some(Json::Object(part)) => Some(Props::new(part.clone())),
             _ => None,
         };
         let access = part("access").ok_or(ConnectError::Missing("oAuth.access"))?;
         let expire = match access.get("expire") {
-            Some(Value::Number(seconds)) => Some(Template::fixed(&seconds.to_string())),
+            Some(Json::Number(seconds)) => Some(Template::fixed(&seconds.to_string())),
             _ => Template::read(&access, "expire")?,
         };
         let refresh = part("refresh").map(|refresh| asking(&refresh)).transpose()?;
@@ -87,11 +87,12 @@ impl Session {
     async fn ask(&mut self, asking: &Asking, values: &Map) -> Result<Arc<Map>, String> {
         let failed = |reason: String| format!("cannot get a token from {}: {reason}", asking.url);
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let data = Value::map(values.clone());
         for (name, value) in &asking.headers {
-            let value = HeaderValue::from_str(&value.render(values));
+            let value = HeaderValue::from_str(&value.render(&data).map_err(failed)?);
             headers.insert(name, value.map_err(|_| failed(format!("the value of header {name} is not valid")))?);
         }
-        let body = Bytes::from(asking.body.render(values));
+        let body = Bytes::from(asking.body.render(&data).map_err(failed)?);
         let reply = self.client.send(&Method::POST, &asking.url, &headers, body).await;
         let reply = reply.map_err(|error| failed(error.to_string()))?;
         if !reply.status.is_success() {
@@ -103,7 +104,10 @@ impl Session {
         let mut merged = values.clone();
         merged.extend(tokens.iter().map(|(key, value)| (key.clone(), value.clone())));
         let merged = Arc::new(merged);
-        let seconds = self.expire.as_ref().and_then(|expire| expire.render(&merged).parse::<f64>().ok());
+        let seconds = self
+            .expire
+            .as_ref()
+            .and_then(|expire| expire.render(&Value::Map(merged.clone())).ok()?.parse::<f64>().ok());
         let until = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         self.tokens = Some((merged.clone(), until.and_then(|until| Instant::now().checked_add(until))));
         Ok(merged)
@@ -114,7 +118,7 @@ fn asking(props: &Props) -> Result<Asking, ConnectError> {
     let url = props.text("url")?.ok_or(ConnectError::Missing("oAuth url"))?.to_owned();
     check_url("oAuth", &url)?;
     let body = match props.get("body") {
-        Some(Value::Object(body)) => Template::parse("body", &Value::Object(body.clone()).to_string())?,
+        Some(Json::Object(body)) => Template::parse("body", &Json::Object(body.clone()).to_string())?,
         _ => Template::read(props, "body")?.unwrap_or_else(|| Template::fixed("")),
     };
     Ok(Asking { url, body, headers: headers(pairs(props, "headers")?)? })

@@ -25,7 +25,8 @@ impl PullLookup {
     async fn ask(&self, query: LookupQuery<'_>) -> Result<Vec<Arc<Map>>, String> {
         let mut values = self.config.states.clone();
         values.extend(query.keys.iter().cloned().zip(query.values.iter().cloned()));
-        let body = self.config.body.render(&values);
+        let values = Value::map(values);
+        let body = self.config.body.render(&values)?;
         let mut request = self.config.request.clone();
         let reply = request.request(body.as_bytes(), &values).await;
         *self.state.lock() = match &reply {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::config::Config;
+use crate::http::Failure;
 
 pub(super) struct PullSource {
     pub(super) config: Config,
@@ -63,8 +64,12 @@ impl Past {
 impl PullSource {
     async fn pull(&mut self, emitter: &Emitter, past: &mut Past) {
         past.begin();
-        let body = self.config.body.render(&past.values);
-        let reply = match self.config.request.request(body.as_bytes(), &past.values).await {
+        let data = Value::map(past.values.clone());
+        let reply = match self.config.body.render(&data) {
+            Ok(body) => self.config.request.request(body.as_bytes(), &data).await,
+            Err(error) => Err(Failure::Bad(error)),
+        };
+        let reply = match reply {
             Ok(reply) => reply,
             Err(failure) => {
                 emitter.connection(Connection::Disconnected(failure.text().to_owned()));

@@ -2,16 +2,18 @@
 
 use std::io::Write as _;
 
+use edgeward_engine::Value;
 use edgeward_engine::json::Printer;
-use edgeward_engine::{Map, Value};
 
 use super::config::Config;
+use crate::sink::SentRow;
 
 /// Appends a row as one line. `at` is the time of the result in ms.
 ///
 /// # Errors
 /// The row has no field, or its time is no number; nothing is appended then.
-pub(super) fn write(config: &Config, row: &Map, fields: &Map, at: i64, out: &mut Vec<u8>) -> Result<(), String> {
+pub(super) fn write(config: &Config, sent: &SentRow, at: i64, out: &mut Vec<u8>) -> Result<(), String> {
+    let (data, row, fields) = (sent.data(), &sent.row, &sent.fields);
     let time = match &config.time {
         None => i64::try_from(i128::from(at) * i128::from(config.per_second) / 1_000).unwrap_or(i64::MAX),
         Some(name) => match row.get(name.as_str()) {
@@ -23,10 +25,12 @@ pub(super) fn write(config: &Config, row: &Map, fields: &Map, at: i64, out: &mut
             _ => return Err(format!("time field {name} not found or not a number")),
         },
     };
+    let measurement = config.measurement.render(&data)?;
+    let tags = config.tags.iter().map(|(name, value)| Ok((name, value.render(&data)?)));
+    let tags = tags.collect::<Result<Vec<_>, String>>()?;
     let start = out.len();
-    escape(&config.measurement.render(row), b", ", out);
-    for (name, value) in &config.tags {
-        let value = value.render(row);
+    escape(&measurement, b", ", out);
+    for (name, value) in tags {
         // A tag without value is not allowed.
         if value.is_empty() {
             continue;

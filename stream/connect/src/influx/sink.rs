@@ -1,6 +1,6 @@
 //! The points of a message in one request.
 
-use edgeward_engine::{Emission, Sink, SinkError};
+use edgeward_engine::{Emission, Sink, SinkError, Value};
 use futures::future::BoxFuture;
 
 use super::config::Config;
@@ -17,16 +17,14 @@ pub(super) struct InfluxSink {
 impl InfluxSink {
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
         self.points.clear();
-        for row in &emission.rows {
-            let fields = self.options.transform_row(row);
-            let fields = fields.as_map().ok_or_else(|| SinkError::Rejected("a point needs fields".to_owned()))?;
-            let written = line::write(&self.config, &row.to_map(), fields, emission.at, &mut self.points);
+        for row in self.options.rows(emission)? {
+            let written = line::write(&self.config, &row, emission.at, &mut self.points);
             written.map_err(SinkError::Rejected)?;
         }
         if self.points.is_empty() {
             return Ok(());
         }
-        let sent = self.config.request.request(&self.points, &Default::default()).await;
+        let sent = self.config.request.request(&self.points, &Value::Nil).await;
         sent.map(drop).map_err(|failure| match failure {
             Failure::Passing(text) => SinkError::Recoverable(format!("influx sink fails to write: {text}")),
             Failure::Bad(text) => SinkError::Rejected(format!("influx sink fails to write: {text}")),

@@ -62,7 +62,7 @@ async fn points_arrive() {
 async fn answer(url: &str) -> bytes::Bytes {
     let mut asking = HttpConfig::post(&props(&json!({})), ("url", url), None).unwrap();
     for _ in 0..400 {
-        if let Ok(reply) = asking.request(b"", &Default::default()).await {
+        if let Ok(reply) = asking.request(b"", &edgeward_engine::Value::Nil).await {
             return reply.body;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

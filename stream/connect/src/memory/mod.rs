@@ -12,6 +12,7 @@ use std::sync::Arc;
 use edgeward_engine::{LookupSource, Sink, Source};
 use edgeward_mqtt::{Filter, check_topic};
 
+use crate::template::Template;
 use crate::{ConnectError, Hosts, LookupRequest, SinkOptions, SinkRequest, SourceRequest};
 pub use bus::MemoryBus;
 
@@ -31,14 +32,15 @@ fn filter(datasource: &str) -> Result<Filter, ConnectError> {
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
-    let topic = request.props.text("topic")?.ok_or(ConnectError::Missing("topic"))?;
-    check_topic(topic.as_bytes()).map_err(|error| ConnectError::Invalid { key: "topic", reason: error.to_string() })?;
-    if !options.sends_rows_unchanged() {
-        return Err(ConnectError::Unsupported("fields of a memory sink".into()));
+    let topic = Template::read(&request.props, "topic")?.ok_or(ConnectError::Missing("topic"))?;
+    if let Some(topic) = topic.constant() {
+        let invalid = |reason: String| ConnectError::Invalid { key: "topic", reason };
+        check_topic(topic.as_bytes()).map_err(|error| invalid(error.to_string()))?;
     }
     let field = |key| request.props.text(key).map(|field| field.map(Arc::from));
     Ok(Box::new(sink::MemorySink {
-        topic: topic.into(),
+        topic,
+        options,
         bus: hosts.memory.clone(),
         rowkind_field: field("rowkindField")?,
         key_field: field("keyField")?,

@@ -1,10 +1,14 @@
 //! Properties of `mqtt`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use edgeward_mqtt::{Filter, QoS, Text, Version, check_topic};
 use edgeward_mqtt_client::{Options, Server};
 
-use crate::{ConnectError, Props, tls};
+use super::SharedClient;
+use crate::template::Template;
+use crate::{ConnectError, Hosts, LocalBus, Props, tls};
 
 /// eKuiper's default server.
 const DEFAULT_SERVER: &str = "tcp://127.0.0.1:1883";
@@ -20,16 +24,16 @@ const UNBUILT: [&str; 6] = [
 ];
 
 /// Where messages come from or go to.
-#[derive(Debug)]
 pub(super) enum Place {
     /// The node's bus.
-    Bus,
+    Bus(Arc<dyn LocalBus>),
     /// A server on the network.
     Server(Box<Options>),
+    /// A named connection.
+    Shared(Arc<SharedClient>),
 }
 
 /// A source.
-#[derive(Debug)]
 pub(super) struct SourceConfig {
     pub(super) place: Place,
     pub(super) filter: Filter,
@@ -40,36 +44,43 @@ pub(super) struct SourceConfig {
 }
 
 /// A sink.
-#[derive(Debug)]
 pub(super) struct SinkConfig {
     pub(super) place: Place,
-    pub(super) topic: Text,
+    pub(super) topic: Template,
     /// Default 0.
     pub(super) qos: QoS,
     pub(super) retained: bool,
 }
 
 impl SourceConfig {
-    pub(super) fn read(datasource: &str, props: &Props, has_bus: bool) -> Result<SourceConfig, ConnectError> {
+    pub(super) fn read(datasource: &str, props: &Props, hosts: &Hosts) -> Result<SourceConfig, ConnectError> {
         props.refuse(&UNBUILT)?;
         let filter = Filter::try_from(datasource);
         let filter = filter.map_err(|error| ConnectError::Invalid { key: "DATASOURCE", reason: error.to_string() })?;
         let buffer_length = props.number("bufferLength")?.unwrap_or(1_024).clamp(1, 1_000_000);
         let buffer_length = usize::try_from(buffer_length).unwrap_or(1_024);
-        Ok(SourceConfig { place: place(props, has_bus)?, filter, qos: qos(props, QoS::AtLeastOnce)?, buffer_length })
+        Ok(SourceConfig { place: place(props, hosts)?, filter, qos: qos(props, QoS::AtLeastOnce)?, buffer_length })
     }
 }
 
 impl SinkConfig {
-    pub(super) fn read(props: &Props, has_bus: bool) -> Result<SinkConfig, ConnectError> {
-        let topic = props.text("topic")?.ok_or(ConnectError::Missing("topic"))?;
-        let invalid =
-            |error: edgeward_mqtt::MqttError| ConnectError::Invalid { key: "topic", reason: error.to_string() };
-        check_topic(topic.as_bytes()).map_err(invalid)?;
-        let topic = Text::try_from(topic).map_err(invalid)?;
+    pub(super) fn read(props: &Props, hosts: &Hosts) -> Result<SinkConfig, ConnectError> {
+        let topic = Template::read(props, "topic")?.ok_or(ConnectError::Missing("topic"))?;
+        if let Some(name) = topic.constant() {
+            topic_name(name).map_err(|reason| ConnectError::Invalid { key: "topic", reason })?;
+        }
         let retained = props.flag("retained")?;
-        Ok(SinkConfig { place: place(props, has_bus)?, topic, qos: qos(props, QoS::AtMostOnce)?, retained })
+        Ok(SinkConfig { place: place(props, hosts)?, topic, qos: qos(props, QoS::AtMostOnce)?, retained })
     }
+}
+
+/// A topic to publish to.
+///
+/// # Errors
+/// It is none; the text says why.
+pub(super) fn topic_name(topic: &str) -> Result<Text, String> {
+    check_topic(topic.as_bytes()).map_err(|error| error.to_string())?;
+    Text::try_from(topic).map_err(|error| error.to_string())
 }
 
 fn qos(props: &Props, default: QoS) -> Result<QoS, ConnectError> {
@@ -78,11 +89,22 @@ fn qos(props: &Props, default: QoS) -> Result<QoS, ConnectError> {
     known.ok_or_else(|| ConnectError::Invalid { key: "qos", reason: format!("{level} is not 0, 1 or 2") })
 }
 
-fn place(props: &Props, has_bus: bool) -> Result<Place, ConnectError> {
-    let server = match props.text("server")? {
-        None if has_bus => return Ok(Place::Bus),
-        server => server.unwrap_or(DEFAULT_SERVER),
-    };
+fn place(props: &Props, hosts: &Hosts) -> Result<Place, ConnectError> {
+    if let Some(client) = hosts.connections.mqtt(props)? {
+        return Ok(Place::Shared(client));
+    }
+    match (&hosts.bus, props.text("server")?) {
+        (Some(bus), None) => Ok(Place::Bus(bus.clone())),
+        _ => client_options(props).map(|options| Place::Server(Box::new(options))),
+    }
+}
+
+/// Options of a client.
+///
+/// # Errors
+/// A property is wrong.
+pub(super) fn client_options(props: &Props) -> Result<Options, ConnectError> {
+    let server = props.text("server")?.unwrap_or(DEFAULT_SERVER);
     let invalid = |key| move |reason: String| ConnectError::Invalid { key, reason };
     let server = Server::parse(server).map_err(|error| invalid("server")(error.to_string()))?;
     let version = match props.text("protocolVersion")?.unwrap_or("3.1.1") {
@@ -99,7 +121,7 @@ fn place(props: &Props, has_bus: bool) -> Result<Place, ConnectError> {
     if username.is_none() && password.is_some() {
         return Err(invalid("password")("a password needs a username".to_owned()));
     }
-    Ok(Place::Server(Box::new(Options {
+    Ok(Options {
         tls: if server.tls { Some(tls::client_config(props, false)?) } else { None },
         version,
         client_id: text("clientid")?.unwrap_or_else(random),
@@ -107,5 +129,5 @@ fn place(props: &Props, has_bus: bool) -> Result<Place, ConnectError> {
         username,
         password: password.map(|password| Bytes::copy_from_slice(password.as_bytes())),
         ..Options::new(server)
-    })))
+    })
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edgeward_engine::{Connection, Emission, Sink, SinkError};
+use edgeward_mqtt::Text;
 use edgeward_mqtt_client::{Client, Handle, Options, Published};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
-use super::config::SinkConfig;
+use super::SharedClient;
+use super::config::{SinkConfig, topic_name};
 use super::source::connection;
 use crate::sink::{Encoder, Payloads};
 use crate::{BusMessage, LocalBus, SinkOptions};
@@ -21,6 +23,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) enum Way {
     /// The node's bus.
     Bus(Arc<dyn LocalBus>),
+    /// The server of a named connection.
+    Shared(Arc<SharedClient>),
     /// A server that is connected to with the first message, so that a rule can be checked without connecting.
     Later(Box<Options>, Tasks),
     /// A server.
@@ -51,6 +55,8 @@ impl Way {
 
 pub(super) struct MqttSink {
     config: SinkConfig,
+    /// The topic, if it is the same for every message.
+    topic: Option<Text>,
     encoder: Encoder,
     payloads: Payloads,
     way: Way,
@@ -58,7 +64,8 @@ pub(super) struct MqttSink {
 
 impl MqttSink {
     pub(super) fn new(config: SinkConfig, options: SinkOptions, way: Way) -> MqttSink {
-        MqttSink { config, encoder: Encoder::new(options), payloads: Payloads::default(), way }
+        let topic = config.topic.constant().and_then(|name| topic_name(name).ok());
+        MqttSink { config, topic, encoder: Encoder::new(options), payloads: Payloads::default(), way }
     }
 
     async fn publish(&mut self, emission: &Emission) -> Result<(), SinkError> {
@@ -67,20 +74,28 @@ impl MqttSink {
         }
         self.encoder.encode(emission, &mut self.payloads)?;
         let mut published: Vec<Published> = Vec::new();
-        for payload in self.payloads.iter() {
+        for (index, payload) in self.payloads.iter().enumerate() {
             let payload = Bytes::copy_from_slice(payload);
             let SinkConfig { topic, qos, retained: retain, .. } = &self.config;
-            match &self.way {
+            let topic = match &self.topic {
+                Some(topic) => topic.clone(),
+                None => {
+                    let name = topic.for_sink(&self.encoder.data(emission, index))?;
+                    topic_name(&name).map_err(SinkError::Rejected)?
+                }
+            };
+            let handle = match &self.way {
                 Way::Bus(bus) => {
-                    let message = BusMessage { topic: topic.clone(), payload, qos: *qos as u8, retain: *retain };
+                    let message = BusMessage { topic, payload, qos: *qos as u8, retain: *retain };
                     bus.publish(message).await.map_err(SinkError::Rejected)?;
+                    continue;
                 }
-                Way::Later(..) => {}
-                Way::Server { handle, .. } => {
-                    let sent = handle.publish(topic.clone(), payload, *qos, *retain).await;
-                    published.push(sent.map_err(|error| SinkError::Recoverable(error.to_string()))?);
-                }
-            }
+                Way::Later(..) => continue,
+                Way::Server { handle, .. } => handle,
+                Way::Shared(client) => &client.handle,
+            };
+            let sent = handle.publish(topic, payload, *qos, *retain).await;
+            published.push(sent.map_err(|error| SinkError::Recoverable(error.to_string()))?);
         }
         for arrived in published {
             arrived.await.map_err(|error| SinkError::Recoverable(error.to_string()))?;
@@ -105,6 +120,7 @@ impl Sink for MqttSink {
     fn connection(&self) -> Option<Connection> {
         match &self.way {
             Way::Bus(_) => Some(Connection::Connected),
+            Way::Shared(client) => Some(client.connection()),
             Way::Later(..) => Some(Connection::Connecting),
             Way::Server { handle, .. } => Some(connection(&handle.status().borrow())),
         }

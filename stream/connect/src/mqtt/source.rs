@@ -9,6 +9,7 @@ use edgeward_mqtt_client::{Client, Handle, Incoming, Messages, Options, Status, 
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
+use super::SharedClient;
 use super::config::SourceConfig;
 use crate::{BusDelivery, BusOptions, LocalBus};
 
@@ -59,7 +60,7 @@ fn of_bus(delivery: BusDelivery, topics: &mut Topics, tasks: &Tasks) -> Message 
 
 /// A token that confirms a message when the rules are done with it. What a stopped source leaves behind is not confirmed:
 /// it is dropped unfinished.
-fn token(tasks: &Tasks, confirm: impl FnOnce() + Send + 'static) -> Ack {
+pub(super) fn token(tasks: &Tasks, confirm: impl FnOnce() + Send + 'static) -> Ack {
     let tasks = tasks.clone();
     Ack::new(move |safe| {
         if safe && !tasks.is_cancelled() {
@@ -86,7 +87,7 @@ impl Topics {
     }
 }
 
-fn describe(topic: &Text, qos: u8, packet_id: u16) -> Meta {
+pub(super) fn describe(topic: &Text, qos: u8, packet_id: u16) -> Meta {
     let number = |number: u16| Value::Int(i64::from(number));
     meta([("topic", topic.as_str().into()), ("qos", number(qos.into())), ("messageId", number(packet_id))])
 }
@@ -112,6 +113,32 @@ impl Source for ServerSource {
             tokio::select! {
                 () = receive(messages, &emitter, &tasks, self.acknowledge) => {}
                 () = report(&handle, &emitter) => {}
+                () = tasks.cancelled() => {}
+            }
+            Ok(())
+        })
+    }
+}
+
+/// From the server of a named connection.
+pub(super) struct SharedSource {
+    pub(super) config: SourceConfig,
+    pub(super) client: Arc<SharedClient>,
+    pub(super) acknowledge: bool,
+}
+
+impl Source for SharedSource {
+    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
+        Box::pin(async move {
+            let SourceContext { emitter, tasks } = context;
+            let _listening = self.client.listen(&self.config.filter, emitter.clone(), self.acknowledge);
+            tokio::select! {
+                result = subscribe(&self.client.handle, &self.config) => result?,
+                () = report(&self.client.handle, &emitter) => {}
+                () = tasks.cancelled() => return Ok(()),
+            }
+            tokio::select! {
+                () = report(&self.client.handle, &emitter) => {}
                 () = tasks.cancelled() => {}
             }
             Ok(())

@@ -86,7 +86,7 @@ async fn what_a_stopped_rule_leaves_behind_is_not_confirmed() {
     assert!(bus.confirmed.lock().is_empty());
 }
 
-struct Mosquitto(Child);
+pub(crate) struct Mosquitto(Child);
 
 impl Drop for Mosquitto {
     fn drop(&mut self) {
@@ -95,7 +95,7 @@ impl Drop for Mosquitto {
     }
 }
 
-fn mosquitto() -> Option<(Mosquitto, String)> {
+pub(crate) fn mosquitto() -> Option<(Mosquitto, String)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let process =
         Command::new("mosquitto").args(["-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

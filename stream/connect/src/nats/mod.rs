@@ -27,9 +27,8 @@ pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Sourc
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
     let subject = Template::read(&request.props, "subject")?.ok_or(ConnectError::Missing("subject"))?;
-    if !subject.is_dynamic() {
-        let text = subject.render(&edgeward_engine::Map::new());
-        check_subject(&text, false).map_err(|reason| ConnectError::Invalid { key: "subject", reason })?;
+    if let Some(text) = subject.constant() {
+        check_subject(text, false).map_err(|reason| ConnectError::Invalid { key: "subject", reason })?;
     }
     let server = Server::read(&request.props)?;
     Ok(Box::new(sink::NatsSink::new(server, subject, Encoder::new(options), Payloads::default())))

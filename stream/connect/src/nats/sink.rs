@@ -27,9 +27,7 @@ impl NatsSink {
         self.encoder.encode(emission, &mut self.payloads)?;
         let (mut operations, mut largest) = (Vec::new(), 0);
         for (index, payload) in self.payloads.iter().enumerate() {
-            // Of a message with several rows the first one stands for the names in templates.
-            let values = emission.rows.get(index).map_or_else(Default::default, |row| row.to_map());
-            let subject = self.subject.render(&values);
+            let subject = self.subject.for_sink(&self.encoder.data(emission, index))?;
             check_subject(&subject, false).map_err(SinkError::Rejected)?;
             operations.extend([format!("PUB {subject} {}\r\n", payload.len()).as_bytes(), payload, b"\r\n"].concat());
             largest = largest.max(payload.len());

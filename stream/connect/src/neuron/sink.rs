@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edgeward_engine::json::{Printer, write_string};
-use edgeward_engine::{Connection, Emission, Map, Sink, SinkError, Value};
+use edgeward_engine::{Connection, Emission, Sink, SinkError, Value};
 use futures::future::BoxFuture;
 
 use super::NeuronLinks;
@@ -12,7 +12,7 @@ use super::config::{Place, SinkConfig};
 use super::frame::MAX_MESSAGE;
 use super::link::Link;
 use crate::SinkOptions;
-use crate::sink::{Encoder, Payloads};
+use crate::sink::{Encoder, Payloads, SentRow};
 
 pub(super) struct NeuronSink {
     pub(super) config: SinkConfig,
@@ -43,18 +43,17 @@ impl NeuronSink {
             return Ok(self.payloads.iter().map(Bytes::copy_from_slice).collect());
         };
         let mut messages = Vec::new();
-        for row in &emission.rows {
-            let value = self.options.transform_row(row);
-            let fields = value.as_map().ok_or_else(|| SinkError::Rejected("a row needs columns".to_owned()))?;
-            tags(place, fields, &mut messages).map_err(SinkError::Rejected)?;
+        for row in self.options.rows(emission)? {
+            tags(place, &row, &mut messages).map_err(SinkError::Rejected)?;
         }
         Ok(messages)
     }
 }
 
 /// Appends a message for each tag of a row. Tags the row does not have are left out.
-fn tags(place: &Place, row: &Map, out: &mut Vec<Bytes>) -> Result<(), String> {
-    let (node, group) = (place.node.render(row), place.group.render(row));
+fn tags(place: &Place, sent: &SentRow, out: &mut Vec<Bytes>) -> Result<(), String> {
+    let (data, row) = (sent.data(), &sent.fields);
+    let (node, group) = (place.node.render(&data)?, place.group.render(&data)?);
     let mut add = |tag: &str, value: &Value| {
         let mut text = Vec::new();
         for (key, value) in
@@ -73,7 +72,7 @@ fn tags(place: &Place, row: &Map, out: &mut Vec<Bytes>) -> Result<(), String> {
         return row.iter().try_for_each(|(tag, value)| add(tag, value));
     }
     for tag in &place.tags {
-        let tag = tag.render(row);
+        let tag = tag.render(&data)?;
         match row.get(tag.as_str()) {
             Some(value) => add(&tag, value)?,
             None => tracing::debug!(tag, "a row has no value for a tag of neuron"),

@@ -1,14 +1,14 @@
 //! Rows as keys, and payloads as messages of a channel.
 
 use edgeward_engine::json::Printer;
-use edgeward_engine::{Connection, Emission, Map, Sink, SinkError};
+use edgeward_engine::{Connection, Emission, Sink, SinkError};
 use futures::future::BoxFuture;
 
 use super::config::{Config, DataType, Keys, Server};
 use super::resp::{Client, Reply, command};
 use crate::SinkOptions;
 use crate::rowkind::{RowKind, column, plain};
-use crate::sink::{Encoder, Payloads};
+use crate::sink::{Encoder, Payloads, SentRow};
 use crate::template::Template;
 use crate::wire::Failure;
 
@@ -63,17 +63,16 @@ pub(super) struct KeySink {
 impl KeySink {
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
         let (mut commands, mut count) = (Vec::new(), 0);
-        for row in &emission.rows {
-            let value = self.options.transform_row(row);
-            let fields = value.as_map().ok_or_else(|| SinkError::Rejected("a row needs columns".to_owned()))?;
-            count += commands_of(&self.config, &row.to_map(), fields, &mut commands).map_err(SinkError::Rejected)?;
+        for row in self.options.rows(emission)? {
+            count += commands_of(&self.config, &row, &mut commands).map_err(SinkError::Rejected)?;
         }
         self.link.send(&commands, count).await
     }
 }
 
-/// Appends the commands of a row and tells how many they are. `row` is the row before `fields` were chosen.
-fn commands_of(config: &Config, row: &Map, fields: &Map, out: &mut Vec<u8>) -> Result<usize, String> {
+/// Appends the commands of a row and tells how many they are.
+fn commands_of(config: &Config, row: &SentRow, out: &mut Vec<u8>) -> Result<usize, String> {
+    let (data, row, fields) = (row.data(), &row.row, &row.fields);
     let kind = match &config.rowkind {
         None => RowKind::Upsert,
         Some(field) => RowKind::of(row, field, RowKind::Upsert)?,
@@ -88,7 +87,7 @@ fn commands_of(config: &Config, row: &Map, fields: &Map, out: &mut Vec<u8>) -> R
             return Ok(fields.len());
         }
         Keys::Column(field) => store(config, kind, &plain(column(row, field)?), &json()?, out),
-        Keys::Fixed(key) => store(config, kind, &key.render(row), &json()?, out),
+        Keys::Fixed(key) => store(config, kind, &key.render(&data)?, &json()?, out),
     }
     Ok(1)
 }
@@ -129,9 +128,8 @@ impl PubSink {
         self.encoder.encode(emission, &mut self.payloads)?;
         let (mut commands, mut count) = (Vec::new(), 0);
         for payload in self.payloads.iter() {
-            // Of a message with several rows the first one stands for the names in templates.
-            let values = emission.rows.get(count).map_or_else(Default::default, |row| row.to_map());
-            command(&[b"PUBLISH", self.channel.render(&values).as_bytes(), payload], &mut commands);
+            let channel = self.channel.for_sink(&self.encoder.data(emission, count))?;
+            command(&[b"PUBLISH", channel.as_bytes(), payload], &mut commands);
             count += 1;
         }
         self.link.send(&commands, count).await

@@ -1,7 +1,5 @@
 //! One request for each message.
 
-use std::sync::Arc;
-
 use edgeward_engine::{Connection, Emission, Sink, SinkError};
 use futures::future::BoxFuture;
 
@@ -25,16 +23,14 @@ impl RestSink {
     async fn post(&mut self, emission: &Emission) -> Result<(), SinkError> {
         self.encoder.encode(emission, &mut self.payloads)?;
         for (index, payload) in self.payloads.iter().enumerate() {
-            // Of a message with several rows the first one stands for the names in templates.
-            let values = emission.rows.get(index).map_or_else(Arc::default, |row| row.to_map());
-            let outcome = self.config.request(payload, &values).await;
+            let outcome = self.config.request(payload, &self.encoder.data(emission, index)).await;
             self.connection = match &outcome {
                 Err(Failure::Passing(text)) => Connection::Disconnected(text.clone()),
                 _ => Connection::Connected,
             };
             outcome.map_err(|failure| {
                 let passing = matches!(failure, Failure::Passing(_));
-                let (method, err) = (&self.config.method, failure.text());
+                let (method, err) = (self.config.method.constant().unwrap_or("dynamic"), failure.text());
                 let text =
                     format!("rest sink fails to send out the data:err={err} recoverAble={passing} method={method}");
                 if passing { SinkError::Recoverable(text) } else { SinkError::Rejected(text) }

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use edgeward_engine::json::{Printer, Unprintable};
-use edgeward_engine::{Emission, OutRow, SinkError, Value};
+use edgeward_engine::{Emission, Map, SinkError, Value};
 use edgeward_functions::format::GoText;
 
-use super::SinkOptions;
-use super::options::SinkFormat;
+use super::transform::Sent;
+use super::{SinkFormat, SinkOptions};
+use crate::format::protobuf;
+use crate::http::escape;
 
 /// Turns emissions into payloads.
 pub(crate) struct Encoder {
@@ -54,47 +56,61 @@ impl Encoder {
         Encoder::new(SinkOptions { send_single: true, ..options })
     }
 
+    /// What templates of properties see of the payload at `index`.
+    pub(crate) fn data(&self, emission: &Emission, index: usize) -> Value {
+        self.options.data(emission, index)
+    }
+
     /// Replaces `out` by the payloads of an emission.
     pub(crate) fn encode(&self, emission: &Emission, out: &mut Payloads) -> Result<(), SinkError> {
         out.clear();
-        let result = if self.options.send_single { self.rows(&emission.rows, out) } else { self.all(emission, out) };
-        result.map_err(|error| SinkError::Rejected(error.to_string()))
-    }
-
-    fn rows(&self, rows: &[OutRow], out: &mut Payloads) -> Result<(), Unprintable> {
-        for row in rows {
-            match &self.options.format {
-                SinkFormat::Json if self.options.sends_rows_unchanged() => {
-                    row.write_json(&self.printer, &mut out.bytes)?
-                }
-                SinkFormat::Json => self.printer.write(&self.options.transform_row(row), &mut out.bytes)?,
-                SinkFormat::Delimited { .. } => self.table(std::slice::from_ref(&self.options.transform_row(row)), out),
+        let count = if self.options.send_single { emission.rows.len() } else { 1 };
+        let as_it_is = self.options.sends_rows_unchanged() && self.options.format == SinkFormat::Json;
+        for index in 0..count {
+            let start = out.bytes.len();
+            match as_it_is {
+                true => self.unchanged(emission, index, &mut out.bytes).map_err(unprintable)?,
+                false => self.changed(emission, index, &mut out.bytes)?,
+            }
+            if !self.options.packing.does_nothing() {
+                let packed = self.options.packing.pack(&out.bytes[start..])?;
+                out.bytes.truncate(start);
+                out.bytes.extend_from_slice(&packed);
             }
             out.end();
         }
         Ok(())
     }
 
-    fn all(&self, emission: &Emission, out: &mut Payloads) -> Result<(), Unprintable> {
-        match &self.options.format {
-            SinkFormat::Json if self.options.sends_rows_unchanged() => {
-                emission.write_json(&self.printer, &mut out.bytes)?
-            }
-            SinkFormat::Json => self.printer.write(&self.options.transform_rows(&emission.rows), &mut out.bytes)?,
-            SinkFormat::Delimited { .. } => match self.options.transform_rows(&emission.rows) {
-                Value::Array(rows) => self.table(&rows, out),
-                row => self.table(&[row], out),
-            },
+    fn unchanged(&self, emission: &Emission, index: usize, out: &mut Vec<u8>) -> Result<(), Unprintable> {
+        match emission.rows.get(index).filter(|_| self.options.send_single) {
+            Some(row) => row.write_json(&self.printer, out),
+            None => emission.write_json(&self.printer, out),
         }
-        out.end();
-        Ok(())
+    }
+
+    fn changed(&self, emission: &Emission, index: usize, out: &mut Vec<u8>) -> Result<(), SinkError> {
+        let as_text = self.options.format == SinkFormat::Json;
+        let value = match self.options.transform(self.options.data(emission, index), as_text)? {
+            Sent::Text(text) => return Ok(out.extend_from_slice(&text)),
+            Sent::Value(value) => value,
+        };
+        match &self.options.format {
+            SinkFormat::Json => self.printer.write(&value, out).map_err(unprintable),
+            SinkFormat::Delimited { delimiter, has_header } => Ok(self.table(&value, delimiter, *has_header, out)),
+            SinkFormat::UrlEncoded => of_rows(&value, out, |row, out| Ok(form(row, out))),
+            SinkFormat::Binary => of_rows(&value, out, binary),
+            SinkFormat::Protobuf(message) => {
+                of_rows(&value, out, |row, out| protobuf::encode(message, row, out).map_err(SinkError::Rejected))
+            }
+        }
     }
 
     /// Rows as lines of delimited values, in the order of `fields`, else of the sorted names.
-    fn table(&self, rows: &[Value], out: &mut Payloads) {
-        let SinkFormat::Delimited { delimiter, has_header } = &self.options.format else { return };
+    fn table(&self, value: &Value, delimiter: &str, has_header: bool, out: &mut Vec<u8>) {
+        let single = std::slice::from_ref(value);
         let mut text = String::new();
-        for (index, row) in rows.iter().enumerate() {
+        for (index, row) in value.as_array().unwrap_or(single).iter().enumerate() {
             let Some(map) = row.as_map() else { continue };
             let names: Vec<&str> = match self.options.fields.is_empty() {
                 true => map.keys().map(|name| &**name).collect(),
@@ -102,7 +118,7 @@ impl Encoder {
             };
             if index > 0 {
                 text.push('\n');
-            } else if *has_header {
+            } else if has_header {
                 text.push_str(&names.join(delimiter));
                 text.push('\n');
             }
@@ -116,17 +132,61 @@ impl Encoder {
                 }
             }
         }
-        out.bytes.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn unprintable(error: Unprintable) -> SinkError {
+    SinkError::Rejected(error.to_string())
+}
+
+/// Writes a row, or the only row of an array: these formats know no lists.
+fn of_rows(
+    value: &Value,
+    out: &mut Vec<u8>,
+    write: impl Fn(&Map, &mut Vec<u8>) -> Result<(), SinkError>,
+) -> Result<(), SinkError> {
+    let row = match value.as_array() {
+        Some([row]) => row,
+        Some(rows) => {
+            let text = format!("this format holds one row, not {}; set sendSingle", rows.len());
+            return Err(SinkError::Rejected(text));
+        }
+        None => value,
+    };
+    let row = row.as_map().ok_or_else(|| SinkError::Rejected("this format needs a row with columns".to_owned()))?;
+    write(row, out)
+}
+
+fn form(row: &Map, out: &mut Vec<u8>) {
+    let pairs = row.iter().flat_map(|(name, value)| {
+        let single = std::slice::from_ref(value);
+        value
+            .as_array()
+            .unwrap_or(single)
+            .iter()
+            .map(|item| format!("{}={}", escape(name), escape(&GoText(item).to_string())))
+    });
+    out.extend_from_slice(pairs.collect::<Vec<_>>().join("&").as_bytes());
+}
+
+fn binary(row: &Map, out: &mut Vec<u8>) -> Result<(), SinkError> {
+    let only = row.values().next().filter(|_| row.len() == 1);
+    match row.get("self").or(only) {
+        Some(Value::Bytes(bytes)) => Ok(out.extend_from_slice(bytes)),
+        Some(Value::Str(text)) => Ok(out.extend_from_slice(text.as_bytes())),
+        _ => Err(SinkError::Rejected("format binary needs the column self, or one column, of bytes".to_owned())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use edgeward_engine::OutRow;
     use edgeward_engine::json::{Numbers, parse};
     use serde_json::json;
 
     use super::*;
-    use crate::Props;
+    use crate::{Hosts, Props};
 
     fn emission(rows: &str) -> Emission {
         let rows = parse(rows.as_bytes(), Numbers::Float).unwrap();
@@ -135,7 +195,7 @@ mod tests {
     }
 
     fn check(props: serde_json::Value, rows: &str, expect: &[&str]) {
-        let options = SinkOptions::read(&Props::new(props.as_object().unwrap().clone())).unwrap();
+        let options = SinkOptions::read(&Props::new(props.as_object().unwrap().clone()), &Hosts::default()).unwrap();
         let mut out = Payloads::default();
         Encoder::new(options).encode(&emission(rows), &mut out).unwrap();
         let got: Vec<&str> = out.iter().map(|payload| std::str::from_utf8(payload).unwrap()).collect();
@@ -159,11 +219,49 @@ mod tests {
             rows,
             &["b;a\n1;x\n2.5;"],
         );
+        check(json!({"format": "urlencoded", "sendSingle": true}), rows, &["a=x&b=1", "b=2.5&c=map%5Bd%3Atrue%5D"]);
+        check(json!({"format": "binary", "sendSingle": true, "fields": ["a"]}), r#"[{"a":"x"}]"#, &["x"]);
+    }
+
+    #[test]
+    fn templates_come_first() {
+        let rows = r#"[{"b":1,"a":"x"},{"b":2.5,"a":"y"}]"#;
+        let of_row = "{{.a}}={{.b}}";
+        for (properties, expect) in [
+            (json!({"dataTemplate": of_row, "sendSingle": true}), vec!["x=1", "y=2.5"]),
+            (json!({"dataTemplate": "{{range .}}{{.a}}{{end}}"}), vec!["xy"]),
+            (json!({"dataTemplate": "{{json .}}"}), vec![rows_sorted()]),
+            (
+                json!({"dataTemplate": "{\"id\": {{json .a}}, \"n\": 1}", "sendSingle": true, "fields": ["id"]}),
+                vec![r#"{"id":"x"}"#, r#"{"id":"y"}"#],
+            ),
+            (
+                json!({"dataTemplate": "{\"in\": {{json .}}}", "dataField": "in", "excludeFields": ["b"]}),
+                vec![r#"[{"a":"x"},{"a":"y"}]"#],
+            ),
+            (json!({"dataTemplate": "{{json (index . 1)}}", "format": "delimited"}), vec!["y,2.5"]),
+        ] {
+            check(properties, rows, &expect);
+        }
+        for (template, reason) in
+            [("{{.a.b}}", "can't evaluate field"), ("{{.a}}", "fail to decode data x after applying dataTemplate")]
+        {
+            let props = json!({"dataTemplate": template, "sendSingle": true, "fields": ["a"]});
+            let options =
+                SinkOptions::read(&Props::new(props.as_object().unwrap().clone()), &Hosts::default()).unwrap();
+            let error =
+                Encoder::new(options).encode(&emission(rows), &mut Payloads::default()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    fn rows_sorted() -> &'static str {
+        r#"[{"a":"x","b":1},{"a":"y","b":2.5}]"#
     }
 
     #[test]
     fn refuses_what_cannot_be_printed_and_what_is_not_built() {
-        let options = SinkOptions::read(&Props::default()).unwrap();
+        let options = SinkOptions::read(&Props::default(), &Hosts::default()).unwrap();
         let row: edgeward_engine::Map = [("a".into(), Value::Float(f64::NAN))].into();
         let emission = Emission::of_rows(0, vec![OutRow::Free(row.into())]);
         assert!(matches!(
@@ -171,14 +269,17 @@ mod tests {
             Err(SinkError::Rejected(_))
         ));
         for bad in [
-            json!({"dataTemplate": "{{json .}}"}),
+            json!({"dataTemplate": "{{json ."}),
             json!({"format": "protobuf"}),
             json!({"sendSingle": "yes"}),
             json!({"bufferLength": 0}),
-            json!({"batchSize": 10}),
+            json!({"batchSize": -1}),
             json!({"fields": "a"}),
         ] {
-            assert!(SinkOptions::read(&Props::new(bad.as_object().unwrap().clone())).is_err(), "{bad}");
+            assert!(
+                SinkOptions::read(&Props::new(bad.as_object().unwrap().clone()), &Hosts::default()).is_err(),
+                "{bad}"
+            );
         }
     }
 }

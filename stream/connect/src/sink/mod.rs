@@ -2,7 +2,9 @@
 
 mod encode;
 mod options;
+mod pack;
 mod transform;
 
 pub(crate) use encode::{Encoder, Payloads};
-pub use options::SinkOptions;
+pub use options::{SinkFormat, SinkOptions};
+pub(crate) use transform::SentRow;

@@ -1,28 +1,126 @@
-//! `dataField`, `fields` and `excludeFields`.
+//! What of the rows is sent: `dataTemplate`, then `dataField`, `fields` and `excludeFields`.
 
 use std::sync::Arc;
 
-use edgeward_engine::{Map, OutRow, Value};
+use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::{Emission, Map, OutRow, SinkError, Value};
 
 use super::SinkOptions;
 
+/// What is sent of a row or of all rows.
+pub(super) enum Sent {
+    /// To be written in the sink's format.
+    Value(Value),
+    /// What the template wrote, sent as it is.
+    Text(Vec<u8>),
+}
+
+/// A row for a sink whose unit is the row.
+pub(crate) struct SentRow {
+    /// All columns there are: for keys, times and templates.
+    pub(crate) row: Arc<Map>,
+    /// The columns that are stored.
+    pub(crate) fields: Arc<Map>,
+}
+
+impl SentRow {
+    /// What templates of properties see.
+    pub(crate) fn data(&self) -> Value {
+        Value::Map(self.row.clone())
+    }
+}
+
 impl SinkOptions {
-    /// What is sent of one row.
-    pub(crate) fn transform_row(&self, row: &OutRow) -> Value {
-        let value = Value::Map(row.to_map());
-        self.select(match &self.data_field {
-            Some(field) => member(&value, field),
-            None => value,
+    /// Whether rows are sent as they are, each with all its columns.
+    pub(crate) fn sends_rows_unchanged(&self) -> bool {
+        self.data_template.is_none()
+            && self.data_field.is_none()
+            && self.fields.is_empty()
+            && self.exclude_fields.is_empty()
+    }
+
+    /// What templates of properties see of a payload: its row with `sendSingle`, else all rows.
+    pub(crate) fn data(&self, emission: &Emission, index: usize) -> Value {
+        match self.send_single {
+            true => Value::Map(emission.rows.get(index).map_or_else(Arc::default, OutRow::to_map)),
+            false => all(&emission.rows),
+        }
+    }
+
+    /// The rows of an emission for a sink whose unit is the row. Without `sendSingle` a template sees all rows; what it
+    /// writes must be JSON, an object or an array of objects.
+    ///
+    /// # Errors
+    /// The template fails, or something else than rows comes out.
+    pub(crate) fn rows(&self, emission: &Emission) -> Result<Vec<SentRow>, SinkError> {
+        let mut rows = Vec::with_capacity(emission.rows.len());
+        if self.data_template.is_none() {
+            for row in &emission.rows {
+                rows.push(self.sent_row(row.to_map())?);
+            }
+            return Ok(rows);
+        }
+        let count = if self.send_single { emission.rows.len() } else { 1 };
+        for index in 0..count {
+            match self.decoded(&self.data(emission, index))? {
+                Value::Map(row) => rows.push(self.sent_row(row)?),
+                Value::Array(items) => {
+                    for item in items.iter() {
+                        let row = item.as_map().cloned().ok_or_else(no_row)?;
+                        rows.push(self.sent_row(row)?);
+                    }
+                }
+                _ => return Err(no_row()),
+            }
+        }
+        Ok(rows)
+    }
+
+    fn sent_row(&self, row: Arc<Map>) -> Result<SentRow, SinkError> {
+        let fields = match self.selects() {
+            false => row.clone(),
+            true => self.select_all(Value::Map(row.clone())).as_map().cloned().ok_or_else(no_row)?,
+        };
+        Ok(SentRow { row, fields })
+    }
+
+    /// What is sent of `data`, a row or the array of all rows. `as_text`: what a template writes needs no decoding.
+    pub(super) fn transform(&self, data: Value, as_text: bool) -> Result<Sent, SinkError> {
+        match &self.data_template {
+            Some(template) if as_text && !self.selects() => {
+                let mut text = Vec::new();
+                let written = template.execute(&data, &mut text);
+                written.map_err(|error| failed(&error.to_string())).map(|()| Sent::Text(text))
+            }
+            Some(_) => self.decoded(&data).map(|value| Sent::Value(self.select_all(value))),
+            None => Ok(Sent::Value(self.select_all(data))),
+        }
+    }
+
+    /// What the template writes about `data`, read as JSON.
+    fn decoded(&self, data: &Value) -> Result<Value, SinkError> {
+        let Some(template) = &self.data_template else { return Ok(data.clone()) };
+        let mut text = Vec::new();
+        template.execute(data, &mut text).map_err(|error| failed(&error.to_string()))?;
+        parse(&text, Numbers::Float).map_err(|error| {
+            let text = String::from_utf8_lossy(&text[..text.len().min(256)]).into_owned();
+            failed(&format!("fail to decode data {text} after applying dataTemplate for error {error}"))
         })
     }
 
-    /// What is sent of all rows together.
-    pub(super) fn transform_rows(&self, rows: &[OutRow]) -> Value {
-        let value = match (&self.data_field, rows.first()) {
-            (Some(field), Some(first)) => member(&Value::Map(first.to_map()), field),
-            _ => Value::array(rows.iter().map(|row| Value::Map(row.to_map())).collect()),
+    fn selects(&self) -> bool {
+        self.data_field.is_some() || !self.fields.is_empty() || !self.exclude_fields.is_empty()
+    }
+
+    /// Takes `dataField` (of an array: of its first row), then the columns.
+    fn select_all(&self, value: Value) -> Value {
+        let Some(field) = &self.data_field else { return self.select(value) };
+        let of = match value.as_array().map(|rows| rows.first().cloned()) {
+            Some(None) => return value,
+            Some(Some(first)) => first,
+            None => value,
         };
-        self.select(value)
+        self.select(of.as_map().and_then(|map| map.get(field.as_str())).cloned().unwrap_or_default())
     }
 
     fn select(&self, value: Value) -> Value {
@@ -47,6 +145,15 @@ impl SinkOptions {
     }
 }
 
-fn member(value: &Value, field: &str) -> Value {
-    value.as_map().and_then(|map| map.get(field)).cloned().unwrap_or_default()
+/// All rows as one value.
+pub(super) fn all(rows: &[OutRow]) -> Value {
+    Value::array(rows.iter().map(|row| Value::Map(row.to_map())).collect())
+}
+
+fn failed(reason: &str) -> SinkError {
+    SinkError::Rejected(format!("fail to TransItem data with error {reason}"))
+}
+
+fn no_row() -> SinkError {
+    SinkError::Rejected("a row needs columns: dataTemplate and dataField must give JSON objects".to_owned())
 }

@@ -17,18 +17,17 @@ pub(super) struct SqlSink {
 
 impl SqlSink {
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
-        let values: Vec<Value> = emission.rows.iter().map(|row| self.options.transform_row(row)).collect();
+        let sent = self.options.rows(emission)?;
         let mut all = Vec::new();
         // Rows for one table after another go together.
         let mut pending: (String, Vec<&Map>) = Default::default();
-        for value in &values {
-            let row = value.as_map().ok_or_else(|| SinkError::Rejected("a row needs columns".to_owned()))?;
-            let table = self.config.table.render(row);
+        for row in &sent {
+            let table = self.config.table.for_sink(&row.data())?;
             if table != pending.0 {
                 self.flush(&mut pending, &mut all)?;
                 pending.0 = table;
             }
-            self.rows_of(row, &mut pending.1)?;
+            self.rows_of(&row.fields, &mut pending.1)?;
         }
         self.flush(&mut pending, &mut all)?;
         match all.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use edgeward_engine::{Emitter, Map, Message, Source, SourceContext, SourceError};
+use edgeward_engine::{Emitter, Message, Source, SourceContext, SourceError, Value};
 use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -58,7 +58,7 @@ impl SqlSource {
             Query::Table { table, limit } => self.config.place.dialect().beyond(table, *limit, &self.config.indexes),
             Query::Text(template) => {
                 let values = self.config.indexes.iter().map(|index| (Arc::from(&*index.name), index.value.clone()));
-                Ok(template.render(&values.collect::<Map>()))
+                template.render(&Value::map(values.collect()))
             }
         }
     }

@@ -1,12 +1,13 @@
 //! One INSERT for each row.
 
 use edgeward_engine::json::Printer;
-use edgeward_engine::{Emission, Map, Sink, SinkError, Value};
+use edgeward_engine::{Emission, Sink, SinkError, Value};
 use futures::future::BoxFuture;
 
 use super::config::Config;
 use crate::SinkOptions;
 use crate::http::Failure;
+use crate::sink::SentRow;
 
 pub(super) struct TdengineSink {
     pub(super) config: Config,
@@ -15,11 +16,9 @@ pub(super) struct TdengineSink {
 
 impl TdengineSink {
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
-        for row in &emission.rows {
-            let fields = self.options.transform_row(row);
-            let fields = fields.as_map().ok_or_else(|| SinkError::Rejected("a row needs columns".to_owned()))?;
-            let sql = insert(&self.config, &row.to_map(), fields).map_err(SinkError::Rejected)?;
-            let sent = self.config.request.request(sql.as_bytes(), &Map::new()).await;
+        for row in self.options.rows(emission)? {
+            let sql = insert(&self.config, &row).map_err(SinkError::Rejected)?;
+            let sent = self.config.request.request(sql.as_bytes(), &Value::Nil).await;
             let reply = sent.map_err(|failure| match failure {
                 Failure::Passing(text) => SinkError::Recoverable(text),
                 Failure::Bad(text) => SinkError::Rejected(text),
@@ -36,7 +35,8 @@ impl TdengineSink {
 }
 
 /// The statement for a row.
-pub(super) fn insert(config: &Config, row: &Map, fields: &Map) -> Result<String, String> {
+pub(super) fn insert(config: &Config, sent: &SentRow) -> Result<String, String> {
+    let (data, row, fields) = (sent.data(), &sent.row, &*sent.fields);
     let tags: &[String] = config.super_table.as_ref().map_or(&[], |(_, tags)| tags);
     let mut names = vec![name(&config.time)?];
     let mut values = vec![match config.provides_time {
@@ -58,10 +58,10 @@ pub(super) fn insert(config: &Config, row: &Map, fields: &Map) -> Result<String,
             let tag = |tag: &String| literal(row.get(tag.as_str()).unwrap_or(&Value::Nil));
             let values = tags.iter().map(tag).collect::<Result<Vec<_>, _>>()?;
             let names = tags.iter().map(|tag| name(tag)).collect::<Result<Vec<_>, _>>()?;
-            format!(" USING {} ({}) TAGS ({})", name(&table.render(row))?, names.join(","), values.join(","))
+            format!(" USING {} ({}) TAGS ({})", name(&table.render(&data)?)?, names.join(","), values.join(","))
         }
     };
-    let table = name(&config.table.render(row))?;
+    let table = name(&config.table.render(&data)?)?;
     // TDengine wants the tags before the columns.
     Ok(format!("INSERT INTO {table}{using} ({}) VALUES ({})", names.join(","), values.join(",")))
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{config::Config, sink::insert};
 use crate::peer::{Peer, WEB};
+use crate::sink::SentRow;
 use crate::testing::{emission, props, request};
 use crate::{Hosts, registry};
 
@@ -12,7 +13,9 @@ fn check(properties: serde_json::Value, row: &str, expect: Result<&str, &str>) {
     let mut all = json!({"database": "d", "table": "t", "tsFieldName": "ts"});
     all.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
     let row = parse(row.as_bytes(), Numbers::Float).unwrap();
-    let got = insert(&Config::read(&props(&all)).unwrap(), row.as_map().unwrap(), row.as_map().unwrap());
+    let row = row.as_map().unwrap();
+    let sent = SentRow { row: row.clone(), fields: row.clone() };
+    let got = insert(&Config::read(&props(&all)).unwrap(), &sent);
     assert_eq!(got.as_deref().map_err(String::as_str), expect, "{all}");
 }
 

@@ -6,7 +6,7 @@ use edgeward_functions::{Map, Value};
 const MAX_DEPTH: u32 = 600;
 
 /// Appends a value.
-pub(crate) fn write(value: &Value, out: &mut Vec<u8>) {
+pub fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Nil => out.push(0),
         Value::Bool(false) => out.push(1),
@@ -58,7 +58,7 @@ fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Reads exactly one value; none when the bytes are anything else.
-pub(crate) fn read(bytes: &[u8]) -> Option<Value> {
+pub fn read(bytes: &[u8]) -> Option<Value> {
     let mut rest = bytes;
     let value = value(&mut rest, 0)?;
     rest.is_empty().then_some(value)

@@ -3,7 +3,7 @@
 //! A state is a tree of values in the codec of this folder: operators turn themselves into values and back, so that a new field
 //! costs one line and an unreadable state is refused as a whole.
 
-pub(crate) mod codec;
+pub mod codec;
 
 use std::sync::Arc;
 
