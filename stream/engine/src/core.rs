@@ -54,7 +54,7 @@ impl Core {
     pub(crate) fn new(program: Arc<Program>, plan: &Plan, rule_id: &str, now: i64) -> Core {
         let options = plan.options.clone();
         let event_time = options.is_event_time;
-        let window = program.window.as_ref().map(|plan| Window::new(plan, now, event_time, &options.timezone));
+        let window = program.window.as_ref().map(|plan| Window::new(plan, now, &options));
         let context = Context {
             now,
             zone: options.timezone.clone(),

@@ -1,10 +1,11 @@
 //! Collections of rows that a window holds: the rows themselves, or only their groups with running aggregates.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 
 use edgeward_functions::format::GoText;
-use edgeward_functions::{Aggregate, Context, Error, Run, Value};
+use edgeward_functions::{Aggregate, Args, Context, Error, Run, Value};
 
 use crate::expr::{AggregateCall, Expr, Scene};
 use crate::window::Tuple;
@@ -109,9 +110,37 @@ impl Groups {
     }
 }
 
+/// `inc_sum` and `inc_avg`: over floats, whatever comes.
+#[derive(Debug)]
+struct Floating(Box<dyn Aggregate>);
+
+impl Aggregate for Floating {
+    fn add(&mut self, args: &Args<'_>) -> Result<(), Error> {
+        match &*args[0] {
+            Value::Int(int) => self.0.add(&[Cow::Owned(Value::Float(*int as f64))]),
+            _ => self.0.add(args),
+        }
+    }
+
+    fn result(&self) -> Result<Value, Error> {
+        self.0.result()
+    }
+
+    fn save(&self) -> Value {
+        self.0.save()
+    }
+
+    fn load(&mut self, state: &Value) {
+        self.0.load(state);
+    }
+}
+
 /// New aggregates for a group.
 pub(crate) fn fresh(calls: &[AggregateCall]) -> Vec<Box<dyn Aggregate>> {
     let make = |call: &AggregateCall| match call.function.run {
+        Run::Aggregate(make) if call.incremental && matches!(call.function.name, "avg" | "sum") => {
+            Some(Box::new(Floating(make())) as Box<dyn Aggregate>)
+        }
         Run::Aggregate(make) => Some(make()),
         _ => None,
     };

@@ -1,5 +1,7 @@
 //! Options of a rule as the engine needs them.
 
+use std::ops::RangeInclusive;
+
 use jiff::tz::TimeZone;
 
 use crate::EngineError;
@@ -25,6 +27,12 @@ pub struct RuleOptions {
     pub checkpoint_interval: i64,
     /// A full queue slows the source down instead of losing its oldest entry.
     pub disable_buffer_full_discard: bool,
+    /// Windows whose aggregates allow it run `inc_*` aggregates (`planOptimizeStrategy.enableIncrementalWindow`).
+    pub incremental_window: bool,
+    /// An alias is computed anew wherever it is used (`planOptimizeStrategy.disableAliasRefCal`).
+    pub disable_alias_ref_cal: bool,
+    /// A sliding window with delay is also sent when it is triggered (`windowOption.enableSendSlidingWindowTwice`).
+    pub send_sliding_window_twice: bool,
     /// `basic.timezone`.
     pub timezone: TimeZone,
 }
@@ -41,6 +49,9 @@ impl Default for RuleOptions {
             qos: 0,
             checkpoint_interval: 300_000,
             disable_buffer_full_discard: false,
+            incremental_window: false,
+            disable_alias_ref_cal: false,
+            send_sliding_window_twice: false,
             timezone: TimeZone::UTC,
         }
     }
@@ -61,33 +72,44 @@ impl RuleOptions {
                 Err(EngineError::Plan("rule options must be an object".into()))
             };
         };
-        for (key, value) in object {
-            let wrong = || EngineError::Plan(format!("invalid value {value} of rule option {key}"));
-            match key.as_str() {
-                "isEventTime" => options.is_event_time = value.as_bool().ok_or_else(wrong)?,
-                "lateTolerance" => options.late_tolerance = duration(value).ok_or_else(wrong)?,
-                "bufferLength" => {
-                    options.buffer_length =
-                        value.as_u64().and_then(|length| usize::try_from(length).ok()).ok_or_else(wrong)?
-                }
-                "sendMetaToSink" => options.send_meta_to_sink = value.as_bool().ok_or_else(wrong)?,
-                "sendNilField" => options.send_nil_field = value.as_bool().ok_or_else(wrong)?,
-                "sendError" => options.send_error = value.as_bool().ok_or_else(wrong)?,
-                "qos" => {
-                    options.qos = value
-                        .as_u64()
-                        .filter(|qos| *qos <= 2)
-                        .and_then(|qos| u8::try_from(qos).ok())
-                        .ok_or_else(wrong)?
-                }
-                "checkpointInterval" => options.checkpoint_interval = duration(value).ok_or_else(wrong)?,
-                "disableBufferFullDiscard" => {
-                    options.disable_buffer_full_discard = value.as_bool().ok_or_else(wrong)?
-                }
+        for (key, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+            let wrong = || EngineError::Plan(format!("invalid {key} {value} in the options of a rule"));
+            let flag = || value.as_bool().ok_or_else(wrong);
+            let whole = |range: RangeInclusive<u64>| value.as_u64().filter(|whole| range.contains(whole)).ok_or_else(wrong);
+            match key.to_ascii_lowercase().as_str() {
+                "iseventtime" => options.is_event_time = flag()?,
+                "latetolerance" => options.late_tolerance = duration(value).ok_or_else(wrong)?,
+                "bufferlength" => options.buffer_length = usize::try_from(whole(1..=1_000_000)?).unwrap_or(1024),
+                "sendmetatosink" => options.send_meta_to_sink = flag()?,
+                "sendnilfield" => options.send_nil_field = flag()?,
+                "senderror" => options.send_error = flag()?,
+                "qos" => options.qos = u8::try_from(whole(0..=2)?).unwrap_or(0),
+                "checkpointinterval" => options.checkpoint_interval = duration(value).ok_or_else(wrong)?,
+                "disablebufferfulldiscard" => options.disable_buffer_full_discard = flag()?,
+                "planoptimizestrategy" => options.read_strategy(value)?,
                 _ => {}
             }
         }
         Ok(options)
+    }
+
+    /// `planOptimizeStrategy`; what only changes how eKuiper plans has no effect here.
+    fn read_strategy(&mut self, strategy: &serde_json::Value) -> Result<(), EngineError> {
+        let members = strategy.as_object().into_iter().flatten();
+        let window = strategy.get("windowOption").and_then(serde_json::Value::as_object).into_iter().flatten();
+        for (key, value) in members.chain(window).filter(|(_, value)| !value.is_null()) {
+            let flag = || {
+                let wrong = || EngineError::Plan(format!("invalid {key} {value} in planOptimizeStrategy"));
+                value.as_bool().ok_or_else(wrong)
+            };
+            match key.to_ascii_lowercase().as_str() {
+                "enableincrementalwindow" => self.incremental_window = flag()?,
+                "disablealiasrefcal" => self.disable_alias_ref_cal = flag()?,
+                "enablesendslidingwindowtwice" => self.send_sliding_window_twice = flag()?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

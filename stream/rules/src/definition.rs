@@ -164,28 +164,13 @@ fn duration(options: &Props, key: &'static str, default: i64) -> Result<i64> {
 }
 
 fn rule_options(options: &Props, zone: &TimeZone) -> Result<RuleOptions> {
-    let default = RuleOptions::default();
-    let qos = options.number("qos").map_err(bad)?.unwrap_or(0);
-    let buffer_length = options.number("bufferLength").map_err(bad)?.unwrap_or(1_024);
-    if qos > 2 {
-        return Err(refuse(format!("invalid qos {qos}; use 0, 1 or 2")));
-    }
-    if !(1..=1_000_000).contains(&buffer_length) {
-        return Err(refuse(format!("invalid bufferLength {buffer_length}; use 1 to 1000000")));
-    }
-    let flag = |key| options.flag(key).map_err(bad);
+    let read = RuleOptions::from_json(&Value::Object(options.all().clone()));
+    let read = read.map_err(|error| refuse(error.to_string()))?;
     Ok(RuleOptions {
-        is_event_time: flag("isEventTime")?,
-        late_tolerance: duration(options, "lateTolerance", default.late_tolerance)?,
-        buffer_length: usize::try_from(buffer_length).unwrap_or(default.buffer_length),
-        send_meta_to_sink: flag("sendMetaToSink")?,
-        send_nil_field: flag("sendNilField")?,
-        send_error: flag("sendError")?,
-        qos: u8::try_from(qos).unwrap_or(0),
-        checkpoint_interval: duration(options, "checkpointInterval", default.checkpoint_interval)?,
         // A message that must not be lost is not dropped from a queue either.
-        disable_buffer_full_discard: flag("disableBufferFullDiscard")? || qos > 0,
+        disable_buffer_full_discard: read.disable_buffer_full_discard || read.qos > 0,
         timezone: zone.clone(),
+        ..read
     })
 }
 

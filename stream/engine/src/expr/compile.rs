@@ -30,6 +30,8 @@ pub(crate) struct AggregateCall {
     pub(crate) function: &'static Function,
     pub(crate) args: Vec<Expr>,
     pub(crate) filter: Option<Expr>,
+    /// It runs as `inc_*`: sums and averages are floats.
+    pub(crate) incremental: bool,
 }
 
 /// An analytic function in its place.
@@ -60,6 +62,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) numberings: Vec<Numbering>,
     /// Something compiled calls a function a user brought.
     pub(crate) calls_users: bool,
+    /// Aliases are computed wherever they are used (`disableAliasRefCal`).
+    pub(crate) recompute: bool,
     /// Compiled aliases that are computed once per row.
     cells: HashMap<String, Expr>,
     cell_count: usize,
@@ -84,6 +88,7 @@ impl<'a> Compiler<'a> {
             analytic: Vec::new(),
             numberings: Vec::new(),
             calls_users: false,
+            recompute: false,
             cells: HashMap::new(),
             cell_count: 0,
             open: Vec::new(),
@@ -124,6 +129,7 @@ impl<'a> Compiler<'a> {
         // Columns and constants cost nothing to evaluate again.
         let cell = match compiled {
             Expr::Const(_) | Expr::Slot(_) | Expr::Side(..) | Expr::Analytic(_) | Expr::Aggregate(_) => compiled,
+            compiled if self.recompute => compiled,
             _ => {
                 self.cell_count += 1;
                 Expr::Cell(self.cell_count - 1, Arc::new(compiled))
@@ -299,7 +305,7 @@ impl<'a> Compiler<'a> {
             "deduplicate" => args.push(Expr::All(None)),
             _ => {}
         }
-        self.aggregates.push(AggregateCall { syntax: call.clone(), function, args, filter });
+        self.aggregates.push(AggregateCall { syntax: call.clone(), function, args, filter, incremental: false });
         Ok(Expr::Aggregate(self.aggregates.len() - 1))
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use edgeward_functions::UserFunctions;
-use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField};
+use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField, WindowKind};
 
 pub(crate) use project::Projection;
 
@@ -119,6 +119,23 @@ impl Plan {
         &self.options
     }
 
+    /// Whether the window's aggregates run as `inc_*`: they are asked to, and all of them can.
+    fn is_incremental(&self, aggregates: &[AggregateCall]) -> bool {
+        const ABLE: [&str; 8] = ["count", "avg", "max", "min", "sum", "merge_agg", "collect", "last_value"];
+        let kind = self.select.window.as_ref().map(|window| &window.kind);
+        let window = matches!(
+            kind,
+            Some(
+                WindowKind::Tumbling(..) | WindowKind::Hopping(..) | WindowKind::Sliding(..) | WindowKind::Count(..)
+            )
+        );
+        self.options.incremental_window
+            && window
+            && self.select.joins.is_empty()
+            && !aggregates.is_empty()
+            && aggregates.iter().all(|call| ABLE.contains(&call.function.name))
+    }
+
     fn scope(&self) -> Scope {
         let sources = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|join| &join.source));
         let inputs = sources
@@ -136,6 +153,7 @@ impl Plan {
         let select = &self.select;
         let scope = self.scope();
         let mut compiler = Compiler::new(&scope, slot);
+        compiler.recompute = self.options.disable_alias_ref_cal;
         let condition = compiler.option(select.condition.as_ref())?;
         let condition_aggregates = std::mem::take(&mut compiler.aggregates);
         compiler.forget_aliases();
@@ -159,7 +177,9 @@ impl Plan {
             select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
         let (cells, calls_users) = (compiler.cell_count(), compiler.calls_users);
         let tables = tables(&self.definitions, &mut *compiler.slot);
-        let (aggregates, analytic, numberings) = (compiler.aggregates, compiler.analytic, compiler.numberings);
+        let (mut aggregates, analytic, numberings) = (compiler.aggregates, compiler.analytic, compiler.numberings);
+        let incremental = self.is_incremental(&aggregates);
+        aggregates.iter_mut().for_each(|call| call.incremental = incremental);
         let (filter, late_filter) = match condition {
             Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
             other => (other, None),

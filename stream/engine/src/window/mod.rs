@@ -14,11 +14,10 @@ pub(crate) use session::Session;
 
 use edgeward_functions::Value;
 use edgeward_sql::ast::{Window as Syntax, WindowKind};
-use jiff::tz::TimeZone;
 
 use crate::expr::{Compiler, Expr, Range};
 use crate::group::Collection;
-use crate::{EngineError, Row};
+use crate::{EngineError, Row, RuleOptions};
 
 /// A row on its way through a rule.
 #[derive(Debug, Clone)]
@@ -143,12 +142,13 @@ pub(crate) struct Sink<'a> {
 
 impl Window {
     /// A window that begins to run at `now`. In event time nothing ticks before the first row.
-    pub(crate) fn new(plan: &WindowPlan, now: i64, event_time: bool, zone: &TimeZone) -> Window {
+    pub(crate) fn new(plan: &WindowPlan, now: i64, options: &RuleOptions) -> Window {
+        let (event_time, zone) = (options.is_event_time, &options.timezone);
         match &plan.kind {
             Kind::Time { length, interval } => {
                 Window::Time(time::TimeWindow::new(*length, *interval, (!event_time).then_some(now), zone.clone()))
             }
-            Kind::Sliding { length, delay } => Window::Sliding(sliding::SlidingWindow::new(*length, *delay)),
+            Kind::Sliding { length, delay } => Window::Sliding(sliding::SlidingWindow::new(*length, *delay, options.send_sliding_window_twice)),
             Kind::Session { length, timeout } => Window::Session(session::SessionWindow::new(*length, *timeout)),
             Kind::Count { length, interval } => Window::Count(count::CountWindow::new(*length, *interval)),
             Kind::State { emit, .. } => Window::State(state::StateWindow::new(emit.is_some())),
@@ -159,7 +159,7 @@ impl Window {
     pub(crate) fn push(&mut self, tuple: &Tuple, verdict: Verdict, sink: &mut Sink<'_>) {
         match self {
             Window::Time(window) => window.push(tuple, sink),
-            Window::Sliding(window) => window.push(tuple, verdict.begin),
+            Window::Sliding(window) => window.push(tuple, verdict.begin, sink),
             Window::Session(window) => window.push(tuple, sink),
             Window::Count(window) => window.push(tuple, sink),
             Window::State(window) => window.push(tuple, verdict, sink),

@@ -10,25 +10,31 @@ use crate::expr::Range;
 pub(crate) struct SlidingWindow {
     length: i64,
     delay: Option<i64>,
+    /// Triggers with a delay are also answered at once.
+    twice: bool,
     pub(crate) rows: VecDeque<Tuple>,
     /// Times of the triggering rows not yet answered.
     pub(crate) triggers: VecDeque<i64>,
 }
 
 impl SlidingWindow {
-    pub(super) fn new(length: i64, delay: Option<i64>) -> SlidingWindow {
+    pub(super) fn new(length: i64, delay: Option<i64>, twice: bool) -> SlidingWindow {
         SlidingWindow {
             length,
             delay: delay.filter(|delay| *delay > 0),
+            twice,
             rows: VecDeque::new(),
             triggers: VecDeque::new(),
         }
     }
 
-    pub(super) fn push(&mut self, tuple: &Tuple, triggers: bool) {
+    pub(super) fn push(&mut self, tuple: &Tuple, triggers: bool, sink: &mut Sink<'_>) {
         self.rows.push_back(tuple.clone());
         if triggers {
             self.triggers.push_back(tuple.at);
+            if self.twice && self.delay.is_some() {
+                self.answer(tuple.at, None, sink);
+            }
         }
     }
 
@@ -38,21 +44,25 @@ impl SlidingWindow {
             self.triggers.front().copied().filter(|trigger| trigger.saturating_add(self.delay.unwrap_or(0)) <= time)
         {
             self.triggers.pop_front();
-            let (start, end) = (trigger - self.length, trigger.saturating_add(self.delay.unwrap_or(0)));
-            let mut collection = (sink.empty)();
-            for tuple in &self.rows {
-                let before_end = if self.delay.is_some() { tuple.at < end } else { tuple.at <= end };
-                if tuple.at >= start && before_end {
-                    (sink.add)(&mut collection, tuple);
-                }
-            }
-            sink.closed.push((Range { start, end, trigger }, collection));
+            self.answer(trigger, self.delay, sink);
         }
         // Rows older than any trigger still to come could ask for are done with.
         let oldest = self.triggers.front().copied().unwrap_or(time).min(time) - self.length;
         while self.rows.front().is_some_and(|tuple| tuple.at < oldest) {
             self.rows.pop_front();
         }
+    }
+
+    fn answer(&self, trigger: i64, delay: Option<i64>, sink: &mut Sink<'_>) {
+        let (start, end) = (trigger - self.length, trigger.saturating_add(delay.unwrap_or(0)));
+        let mut collection = (sink.empty)();
+        for tuple in &self.rows {
+            let before_end = if delay.is_some() { tuple.at < end } else { tuple.at <= end };
+            if tuple.at >= start && before_end {
+                (sink.add)(&mut collection, tuple);
+            }
+        }
+        sink.closed.push((Range { start, end, trigger }, collection));
     }
 
     pub(super) fn next_timer(&self) -> Option<i64> {
