@@ -6,7 +6,7 @@ use std::sync::Arc;
 use edgeward_functions::format::GoText;
 use edgeward_functions::{Analytic, Context, Error, Map, Run, Value};
 
-use crate::expr::AnalyticCall;
+use crate::expr::{AnalyticCall, Expr};
 use crate::group::scene;
 use crate::window::Tuple;
 
@@ -131,7 +131,7 @@ fn run(call: &AnalyticCall, args: &[Value], memory: &mut Vec<Value>) -> Result<V
             *memory = vec![args[1].clone()];
             Ok(if changed { args[1].clone() } else { Value::Nil })
         }
-        Analytic::HadChanged => had_changed(args, memory),
+        Analytic::HadChanged => had_changed(&call.args, args, memory),
         Analytic::ChangedCols => Ok(Value::Nil),
         Analytic::AccSum | Analytic::AccMax | Analytic::AccMin | Analytic::AccCount | Analytic::AccAvg => {
             accumulate(analytic, args, memory)
@@ -171,20 +171,39 @@ fn lag(args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
     Ok(result)
 }
 
-/// Whether any argument differs from what it was; the first row differs from nil.
-fn had_changed(args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
+/// Whether any argument, or any column where the argument is `*`, differs from what it was; at first everything was nil.
+fn had_changed(exprs: &[Expr], args: &[Value], memory: &mut Vec<Value>) -> Result<Value, Error> {
     let ignore_nil = truth(&args[0])?;
-    let values = &args[1..];
-    memory.resize(values.len(), Value::Nil);
+    memory.resize(args.len() - 1, Value::Nil);
     let mut changed = false;
-    for (old, new) in memory.iter_mut().zip(values) {
-        if ignore_nil && new.is_nil() {
-            continue;
+    for ((expr, new), old) in exprs.iter().zip(args).skip(1).zip(memory) {
+        match (expr, new) {
+            (Expr::All(_), Value::Map(row)) => changed |= row_changed(ignore_nil, row, old),
+            _ if ignore_nil && new.is_nil() => {}
+            _ => {
+                changed |= old != new;
+                *old = new.clone();
+            }
         }
-        changed |= old != new;
-        *old = new.clone();
     }
     Ok(Value::Bool(changed))
+}
+
+fn row_changed(ignore_nil: bool, row: &Map, old: &mut Value) -> bool {
+    let mut known = old.as_map().cloned().unwrap_or_default();
+    let mut changed = false;
+    for (name, value) in row.iter().filter(|(_, value)| !(ignore_nil && value.is_nil())) {
+        if known.get(name).unwrap_or(&Value::Nil) != value {
+            Arc::make_mut(&mut known).insert(name.clone(), value.clone());
+            changed = true;
+        }
+    }
+    if !ignore_nil && known.iter().any(|(name, value)| !value.is_nil() && !row.contains_key(name)) {
+        Arc::make_mut(&mut known).retain(|name, _| row.contains_key(name));
+        changed = true;
+    }
+    *old = Value::Map(known);
+    changed
 }
 
 /// `acc_*(x[, begin, reset])`: memory is (value, count, running).

@@ -112,7 +112,12 @@ impl Lookup {
             codec::write(&Value::Str(name.clone()), &mut key);
             codec::write(value, &mut key);
         }
-        let known = self.cache.lock().get(key.as_slice()).filter(|known| known.expires > clock::now_ms()).map(|known| known.rows.clone());
+        let known = self
+            .cache
+            .lock()
+            .get(key.as_slice())
+            .filter(|known| known.expires > clock::now_ms())
+            .map(|known| known.rows.clone());
         if let Some(rows) = known {
             return Ok(rows);
         }
@@ -170,7 +175,8 @@ async fn one(
     // Nil equals nothing: there is nothing to ask for.
     if !values.iter().any(Value::is_nil) {
         let found = lookup.find(&plan.lookup.keys, &values).await;
-        let found = found.map_err(|error| Error::call(format!("lookup table {}: {error}", stream.definition().name)))?;
+        let found =
+            found.map_err(|error| Error::call(format!("lookup table {}: {error}", stream.definition().name)))?;
         for row in found.iter() {
             let both = join::with(&tuple, input, Arc::new(stream.row_of(row, tuple.at)));
             if plan.on.as_ref().map_or(Ok(true), |on| on.holds(&scene(&both, context), "Join"))? {

@@ -9,11 +9,7 @@ use crate::EngineError;
 use crate::expr::{Compiler, Expr, columns};
 
 /// The keys of the join with `input`; none when it is no lookup table.
-pub(super) fn plan(
-    input: usize,
-    on: Option<&Syntax>,
-    compiler: &mut Compiler<'_>,
-) -> Result<LookupPlan, EngineError> {
+pub(super) fn plan(input: usize, on: Option<&Syntax>, compiler: &mut Compiler<'_>) -> Result<LookupPlan, EngineError> {
     let mut plan = LookupPlan::default();
     let is_lookup = compiler.scope.inputs.get(input).is_some_and(|input| input.definition.is_lookup());
     if let Some(on) = on.filter(|_| is_lookup) {
@@ -26,12 +22,7 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-fn collect(
-    input: usize,
-    on: &Syntax,
-    compiler: &mut Compiler<'_>,
-    plan: &mut LookupPlan,
-) -> Result<(), EngineError> {
+fn collect(input: usize, on: &Syntax, compiler: &mut Compiler<'_>, plan: &mut LookupPlan) -> Result<(), EngineError> {
     let Syntax::Binary(op, left, right) = on else { return Ok(()) };
     match op {
         BinaryOp::And => {

@@ -276,11 +276,11 @@ fn unfold(srf: Srf, name: &Arc<str>, value: &Value, base: &Arc<Map>, out: &mut V
             Value::Map(map) => with(map),
             item => with(&[(name.clone(), item.clone())].into()),
         })),
-        (Srf::Unnest, other) => {
-            return Err(Error::call(format!("unnest should return an array, found {}", other.type_name())));
+        (Srf::Unnest, _) => {
+            return Err(Error::call("call func unnest error: the argument for the unnest function should be array"));
         }
-        (Srf::Extract, other) => {
-            return Err(Error::call(format!("extract should return a map, found {}", other.type_name())));
+        (Srf::Extract, _) => {
+            return Err(Error::call("call func extract error: the argument for the extract function should be map"));
         }
     }
     Ok(())
