@@ -43,7 +43,7 @@ pub struct Case {
     pub until: Option<i64>,
     /// Zone of the process.
     pub timezone: Option<String>,
-    /// Messages in order.
+    /// Messages in order; with `statements` their answers.
     pub expect: Option<Vec<Json>>,
     /// The rows of a message are compared as a bag.
     #[serde(default)]
@@ -163,7 +163,12 @@ impl Case {
     /// Everything that is written as a value.
     fn values(&self) -> impl Iterator<Item = &Json> {
         let of_inputs = self.input.iter().flat_map(|input| input.row.iter().chain(&input.meta));
-        let of_expect = self.expect.iter().flatten().flat_map(|message| message.get("rows").or(Some(message)));
+        let of_expect = self
+            .expect
+            .iter()
+            .filter(|_| self.statements.is_none())
+            .flatten()
+            .flat_map(|message| message.get("rows").or(Some(message)));
         self.tables.values().chain(of_inputs).chain(of_expect)
     }
 

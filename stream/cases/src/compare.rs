@@ -5,6 +5,7 @@ use edgeward_functions::json::{Printer, write_string};
 use serde_json::Value as Json;
 
 use crate::sink::{Said, Shape};
+use crate::statements::Answer;
 use crate::values::write;
 use crate::{Case, from_json};
 
@@ -36,6 +37,22 @@ impl Printed {
         }
         Ok(rows)
     }
+}
+
+/// What differs between the answers of `statements` and those expected: `{result: [line, …]}`, or `{error: text}` that the answer's
+/// contains.
+pub(crate) fn compare_answers(expect: &[Json], answers: &[Answer]) -> Option<String> {
+    let same = |(expect, answer): (&Json, &Answer)| match (expect.get("result"), expect.get("error"), answer) {
+        (Some(lines), None, Ok(answer)) => *lines == Json::from(answer.clone()),
+        (None, Some(text), Err(answer)) => text.as_str().is_some_and(|text| answer.contains(text)),
+        _ => false,
+    };
+    if expect.len() == answers.len() && expect.iter().zip(answers).all(same) {
+        return None;
+    }
+    let minus = expect.iter().map(|answer| format!("- {answer}\n"));
+    let plus = answers.iter().map(|answer| format!("+ {answer:?}\n"));
+    Some(minus.chain(plus).collect())
 }
 
 /// Prints messages as the case asks for.

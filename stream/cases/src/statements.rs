@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edgeward_sql::ast::{CreateStream, Statement, StreamKind, TableKind};
+use edgeward_sql::ast::{CreateStream, DataType, Statement, StreamKind, TableKind};
 
 use crate::Step;
 
@@ -96,7 +96,7 @@ pub(crate) fn check(create: &CreateStream) -> Result<(), String> {
 fn describe(create: &CreateStream) -> String {
     let mut out = format!("Fields\n{}\n", "-".repeat(80));
     for field in &create.fields {
-        out.push_str(&format!("{}\t{}\n", field.name, field.data_type.to_string().to_ascii_lowercase()));
+        out.push_str(&format!("{}\t{}\n", field.name, type_name(&field.data_type)));
     }
     out.push('\n');
     let options = &create.options;
@@ -119,6 +119,19 @@ fn describe(create: &CreateStream) -> String {
         }
     }
     out
+}
+
+/// A type as DESCRIBE prints it: its words in small letters, names of members as they are.
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Array(item) => format!("array({})", type_name(item)),
+        DataType::Struct(fields) => {
+            let members: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name, type_name(&field.data_type))).collect();
+            format!("struct({})", members.join(", "))
+        }
+        simple => simple.to_string().to_ascii_lowercase(),
+    }
 }
 
 fn title(kind: StreamKind) -> &'static str {
