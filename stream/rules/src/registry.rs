@@ -150,23 +150,77 @@ impl Registry {
     /// Creates a rule and starts it unless it is not to be triggered. Returns its id.
     pub(crate) async fn create(self: &Arc<Self>, text: &str) -> Result<String> {
         let _changes = self.changes.lock().await;
-        let definition = Definition::parse(text, None, &self.zone())?;
+        let definition = self.new_rule(text, 0)?;
         let id = definition.id.clone();
-        if self.rules.read().contains_key(&id) {
-            return Err(RulesError::refused(Code::Rule, format!("rule {id} already exists")));
+        self.save(&definition).await?;
+        self.take_in(definition)?;
+        Ok(id)
+    }
+
+    /// Creates many rules with one write to the disk; answers each one's id or why there is none.
+    pub(crate) async fn create_many(self: &Arc<Self>, texts: Vec<String>) -> Vec<Result<String>> {
+        let _changes = self.changes.lock().await;
+        let mut new = BTreeMap::new();
+        let mut results = Vec::with_capacity(texts.len());
+        for text in texts {
+            let made = self.new_rule(&text, new.len()).and_then(|definition| match new.contains_key(&definition.id) {
+                true => Err(exists(&definition.id)),
+                false => Ok(definition),
+            });
+            results.push(made.map(|definition| {
+                let id = definition.id.clone();
+                new.insert(id.clone(), definition);
+                id
+            }));
         }
-        if self.rules.read().len() + self.world.catalog.len() >= self.max_definitions {
+        let kept = new.values().filter(|definition| !definition.temp);
+        let kept = kept.map(|definition| (definition.id.clone(), definition.stored())).collect();
+        if let Err(error) = self.world.store.put_many(Kind::Rule, kept).await {
+            let failed = || Err(RulesError::refused(Code::Io, error.to_string()));
+            return results.into_iter().map(|result| result.and_then(|_| failed())).collect();
+        }
+        let mut start = |id: String| match new.remove(&id) {
+            Some(definition) => self.take_in(definition).map(|()| id),
+            None => Ok(id),
+        };
+        results.into_iter().map(|result| result.and_then(&mut start)).collect()
+    }
+
+    /// Reads and checks a rule that is to be created; `more` are to be created with it.
+    fn new_rule(&self, text: &str, more: usize) -> Result<Definition> {
+        let definition = Definition::parse(text, None, &self.zone())?;
+        let count = {
+            let rules = self.rules.read();
+            if rules.contains_key(&definition.id) {
+                return Err(exists(&definition.id));
+            }
+            rules.len()
+        };
+        if count + more + self.world.catalog.len() >= self.max_definitions {
             return Err(RulesError::refused(Code::Rule, "too many rules and streams; drop some or raise the limit"));
         }
         self.world.check(&definition)?;
-        self.save(&definition).await?;
-        let triggered = definition.triggered;
+        Ok(definition)
+    }
+
+    /// Begins the life of a rule that is on disk.
+    fn take_in(self: &Arc<Self>, definition: Definition) -> Result<()> {
+        let (id, triggered) = (definition.id.clone(), definition.triggered);
         let rule = Rule::new(definition);
-        self.rules.write().insert(id.clone(), rule.clone());
-        if triggered {
-            self.engage(&rule)?;
+        self.rules.write().insert(id, rule.clone());
+        if triggered { self.engage(&rule) } else { Ok(()) }
+    }
+
+    /// Stops and removes all rules, with one write to the disk.
+    pub(crate) async fn delete_all(&self) -> Result<()> {
+        let _changes = self.changes.lock().await;
+        self.world.store.delete_all(Kind::Rule).await?;
+        let rules = std::mem::take(&mut *self.rules.write());
+        for (id, rule) in rules {
+            self.world.traces.forget(&id);
+            self.halt(&rule, "canceled manually").await;
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Replaces a rule, or creates it. The old one runs until the new one is checked and on disk. Returns whether it
@@ -442,6 +496,10 @@ impl Registry {
         }
         rule.ended(State::Stopped, message);
     }
+}
+
+fn exists(id: &str) -> RulesError {
+    RulesError::refused(Code::Rule, format!("rule {id} already exists"))
 }
 
 /// How far a sleep may be off when the wall clock is set: a node without a battery learns the time late.

@@ -79,6 +79,34 @@ impl Store {
         .await
     }
 
+    /// Puts many definitions in one transaction.
+    pub(crate) async fn put_many(&self, kind: Kind, all: Vec<(String, String)>) -> Result<()> {
+        self.change(move |connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO definition VALUES (?1, ?2, ?3)")?;
+                for (name, body) in all {
+                    insert.execute(params![kind.name(), name, body])?;
+                }
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// Removes all definitions of a kind, and the rules' saved states with them.
+    pub(crate) async fn delete_all(&self, kind: Kind) -> Result<()> {
+        self.change(move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM definition WHERE kind = ?1", params![kind.name()])?;
+            if kind == Kind::Rule {
+                transaction.execute("DELETE FROM checkpoint", [])?;
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
     /// Removes a definition, and a rule's saved state with it.
     pub(crate) async fn delete(&self, kind: Kind, name: &str) -> Result<()> {
         let name = name.to_owned();

@@ -150,13 +150,18 @@ impl Handle {
                 done.counts[at] += usize::from(done.note(key, &name, result));
             }
         }
+        let (mut ids, mut texts) = (Vec::new(), Vec::new());
         for (id, text) in section(&all, "rules") {
-            let known = self.registry.rules.read().contains_key(&id);
-            let result = match known && replace {
-                true => self.update_rule(&id, &text).await.map(drop),
-                false => self.create_rule(&text).await.map(drop),
-            };
-            done.counts[2] += usize::from(done.note("rules", &id, result));
+            if replace && self.registry.get(&id).is_ok() {
+                let result = self.update_rule(&id, &text).await;
+                done.counts[2] += usize::from(done.note("rules", &id, result));
+            } else {
+                ids.push(id);
+                texts.push(text);
+            }
+        }
+        for (id, result) in ids.iter().zip(self.registry.create_many(texts).await) {
+            done.counts[2] += usize::from(done.note("rules", id, result));
         }
         *self.last_import.lock() = done.clone();
         Ok(done)
@@ -189,10 +194,7 @@ impl Handle {
 
     /// Removes everything that an import brings.
     pub(crate) async fn clear(&self) -> Result<()> {
-        let ids: Vec<String> = self.registry.rules.read().keys().cloned().collect();
-        for id in ids {
-            self.delete_rule(&id).await?;
-        }
+        self.registry.delete_all().await?;
         for kind in [StreamKind::Stream, StreamKind::Table] {
             for name in self.stream_names(kind, None) {
                 self.drop_stream(kind, &name, true).await?;

@@ -16,12 +16,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn start(folder: &Path) -> (Handle, Tasks) {
+    start_with(folder, |options| options).await
+}
+
+async fn start_with(folder: &Path, change: impl FnOnce(Options) -> Options) -> (Handle, Tasks) {
     let tasks = Tasks::root("test");
     let rest = Some("127.0.0.1:0".parse().unwrap());
     let plugins = Manager::open(ManagerOptions::new(&folder.join("plugins")), &tasks).await.unwrap();
     let options = Options { rest, max_body_bytes: 10_000, plugins: Some(plugins), ..Options::new(folder) };
     let http = std::sync::Arc::new(HttpHost::new(([127, 0, 0, 1], 0).into()));
-    (Rules::start(options, Hosts { http, ..Hosts::default() }, &tasks).await.unwrap(), tasks)
+    (Rules::start(change(options), Hosts { http, ..Hosts::default() }, &tasks).await.unwrap(), tasks)
 }
 
 async fn stop(tasks: Tasks) {
@@ -155,6 +159,49 @@ async fn a_failing_source_stops_its_rule_by_error() {
     handle.create_rule(&rule("r", "SELECT * FROM input", json!([{"nop": {}}]), json!({}))).await.unwrap();
     let status = until(&handle, "r", |status| status["status"] == "stopped by error").await;
     assert!(status["message"].as_str().unwrap().contains("/no/such/folder"), "{status}");
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn a_failed_rule_with_a_restart_strategy_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let patrol = Duration::from_millis(20);
+    let (handle, tasks) =
+        start_with(folder.path(), |options| Options { rule_patrol_interval: patrol, ..options }).await;
+    let later = folder.path().join("later");
+    file_stream(&handle, folder.path(), "input", "", json!({"path": later})).await;
+    let options = json!({"restartStrategy": {"attempts": 1, "delay": 1}});
+    handle.create_rule(&rule("r", "SELECT * FROM input", json!([{"nop": {}}]), options)).await.unwrap();
+    until(&handle, "r", |status| status["status"] == "stopped by error").await;
+    std::fs::create_dir(&later).unwrap();
+    std::fs::write(later.join("input"), "{\"a\":1}\n").unwrap();
+    let status = until(&handle, "r", |status| status["message"] == "done").await;
+    assert_eq!(status["status"], "stopped");
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn many_rules_come_and_go_by_one_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    let rules: serde_json::Map<String, Value> = (0..500)
+        .map(|n| {
+            let sql = format!("SELECT a FROM s WHERE a > {n}");
+            (format!("r{n}"), rule(&format!("r{n}"), &sql, json!([{"nop": {}}]), json!({})).into())
+        })
+        .collect();
+    let stream = "CREATE STREAM s () WITH (DATASOURCE=\"t\", TYPE=\"memory\", SHARED=\"true\")";
+    let content = json!({"streams": {"s": stream}, "rules": rules}).to_string();
+    let body = json!({"content": content}).to_string();
+    let address = handle.rest_address().unwrap();
+    for path in ["/data/import", "/data/import?partial=1", "/data/import"] {
+        let (status, _, answer) = call(address, "POST", path, &body).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(handle.rule_status("r499").unwrap()["status"], "running");
+    }
+    stop(tasks).await;
+    let (handle, tasks) = start(folder.path()).await;
+    assert_eq!(handle.rule_status("r0").unwrap()["status"], "running");
     stop(tasks).await;
 }
 
