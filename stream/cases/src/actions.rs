@@ -14,7 +14,7 @@ const FOREIGN: [&str; 12] =
 ///
 /// # Errors
 /// Why.
-pub(crate) fn check(rule: &Rule) -> Result<(), String> {
+pub(crate) fn check(rule: &Rule, hosts: &Hosts) -> Result<(), String> {
     for (kind, props) in rule.actions.iter().flatten() {
         let props = match props {
             Json::Object(props) => Props::new(props.clone()),
@@ -26,7 +26,7 @@ pub(crate) fn check(rule: &Rule) -> Result<(), String> {
             }
         };
         let request = SinkRequest { rule: "test".into(), props, tasks: Tasks::root("case") };
-        match registry::sink(kind, &request, &Hosts::default()) {
+        match registry::sink(kind, &request, hosts) {
             Ok(_) | Err(ConnectError::Unsupported(_) | ConnectError::NotHere(_)) => {}
             Err(ConnectError::UnknownSink(_)) if FOREIGN.contains(&kind.as_str()) => {}
             Err(error) => return Err(error.to_string()),

@@ -70,15 +70,17 @@ impl Teller {
         Teller { start: case.start, sends_errors, types: case.types(), printer, errors: Vec::new() }
     }
 
-    pub(crate) fn tell(&mut self, emission: &Emission, shape: &mut Shape) -> Vec<Printed> {
-        let at = emission.at.saturating_sub(self.start);
-        if emission.is_error && !self.sends_errors {
-            let text = emission.rows.first().and_then(|row| row.get("error").as_str()).unwrap_or_default();
-            self.errors.push((at, text.to_string()));
-            return Vec::new();
+    /// Tells what the emissions of a rule that ended at `end` become.
+    pub(crate) fn tell(&mut self, mut emissions: Vec<Emission>, shape: &mut Shape, end: i64) -> Vec<Printed> {
+        if !self.sends_errors {
+            for emission in emissions.extract_if(.., |emission| emission.is_error) {
+                let text = emission.rows.first().and_then(|row| row.get("error").as_str()).unwrap_or_default();
+                self.errors.push((emission.at.saturating_sub(self.start), text.to_string()));
+            }
         }
         let mut printed = Vec::new();
-        for said in shape.messages(emission) {
+        for (at, said) in shape.messages(emissions, end) {
+            let at = at.saturating_sub(self.start);
             let body = said.and_then(|said| match said {
                 Said::Text(text) => Ok(Err(text)),
                 Said::Rows(rows) => {

@@ -107,8 +107,9 @@ impl Case {
     ) -> Result<Vec<Printed>> {
         let select = rule.select(&Known(users.clone()))?;
         let plan_refused = |text| Stop::Refused(Stage::Plan, text);
-        actions::check(rule).map_err(plan_refused)?;
-        let mut shape = Shape::read(rule.sink_props()).map_err(plan_refused)?;
+        let hosts = sources.hosts();
+        actions::check(rule, &hosts).map_err(plan_refused)?;
+        let mut shape = Shape::read(rule.sink_props().clone(), &hosts, self.start).map_err(plan_refused)?;
         let mut options = RuleOptions::from_json(&rule.options).map_err(refused(Stage::Plan))?;
         options.timezone = zone.clone();
         *teller = Teller::new(self, Printer::new(zone.clone()), options.send_error);
@@ -120,8 +121,9 @@ impl Case {
         let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
             .map_err(refused(Stage::Plan))?;
         let last = self.feed(&mut trial)?;
-        trial.advance(self.start.saturating_add(self.until.unwrap_or(last).max(last)));
-        let messages = trial.take().iter().flat_map(|emission| teller.tell(emission, &mut shape)).collect();
+        let end = self.start.saturating_add(self.until.unwrap_or(last).max(last));
+        trial.advance(end);
+        let messages = teller.tell(trial.take(), &mut shape, end);
         for show in &self.show {
             match show {
                 Show::Status => report.shown.push(("status", trial.status_json())),

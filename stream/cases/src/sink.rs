@@ -1,12 +1,9 @@
 //! The memory sink of a case with the common properties that shape messages.
 
-use std::sync::Arc;
-
+use edgeward_connect::{Hosts, Props, SinkMessage, SinkOptions};
 use edgeward_engine::{Emission, OutRow};
+use edgeward_functions::Value;
 use edgeward_functions::json::{Numbers, parse};
-use edgeward_functions::{Map, Value};
-use edgeward_template::Template;
-use serde_json::{Map as Object, Value as Json};
 
 /// What a sink got in one message.
 #[derive(Debug, Clone)]
@@ -15,114 +12,137 @@ pub(crate) enum Said {
     Text(String),
 }
 
-/// Common sink properties.
-#[derive(Debug, Default)]
+/// The sink pipeline of a case, on its clock.
+#[derive(Debug)]
 pub(crate) struct Shape {
-    single: bool,
-    omit_if_empty: bool,
-    data_field: Option<String>,
-    fields: Vec<String>,
-    exclude: Vec<String>,
-    template: Option<Template>,
+    options: SinkOptions,
+    /// Emissions that wait to be sent as one; none when nothing is batched.
+    batch: Option<Batch>,
+}
+
+/// `batchSize` and `lingerInterval`.
+#[derive(Debug)]
+struct Batch {
+    /// Emissions of one batch; 0 for as many as come.
+    size: usize,
+    /// Ms between two batches; 0 for as long as it takes.
+    linger: i64,
+    /// When the next is due by the interval.
+    due: i64,
+    waiting: Vec<OutRow>,
+    count: usize,
 }
 
 impl Shape {
-    /// Reads the properties; those that only matter to real sinks are ignored.
+    /// Reads the properties for a rule that starts at `start`; those that only matter to real sinks are ignored.
     ///
     /// # Errors
-    /// A property of another type, or one that a case cannot run.
-    pub(crate) fn read(props: &Object<String, Json>) -> Result<Shape, String> {
-        let flag = |key: &str| match props.get(key) {
-            None | Some(Json::Null) => Ok(false),
-            Some(value) => value.as_bool().ok_or_else(|| format!("sink property {key} must be a boolean")),
-        };
-        let list = |key: &str| match props.get(key) {
-            None | Some(Json::Null) => Ok(Vec::new()),
-            Some(value) => serde_json::from_value(value.clone())
-                .map_err(|_| format!("sink property {key} must be a list of names")),
-        };
-        let text =
-            |key: &str| props.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_string);
-        if let Some(format) = text("format").filter(|format| !format.eq_ignore_ascii_case("json")) {
-            return Err(format!("sink format {format} cannot be run yet"));
+    /// A property of another type, or one that makes no sense.
+    pub(crate) fn read(
+        mut props: serde_json::Map<String, serde_json::Value>,
+        hosts: &Hosts,
+        start: i64,
+    ) -> Result<Shape, String> {
+        let read = Props::new(props.clone());
+        let number = |key| read.number(key).map_err(|error| error.to_string());
+        let size = number("batchSize")?.map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
+        let linger = read.duration_ms("lingerInterval").map_err(|error| error.to_string())?;
+        let linger = linger.map_or(0, |linger| i64::try_from(linger).unwrap_or(i64::MAX));
+        let batch = (size > 0 || linger > 0).then(|| Batch {
+            size,
+            linger,
+            due: start.saturating_add(linger),
+            waiting: Vec::new(),
+            count: 0,
+        });
+        // What keeps messages for a peer that is away has no meaning here.
+        for key in BATCH.iter().chain(&CACHE) {
+            props.remove(*key);
         }
-        Ok(Shape {
-            single: flag("sendSingle")?,
-            omit_if_empty: flag("omitIfEmpty")?,
-            data_field: text("dataField"),
-            fields: list("fields")?,
-            exclude: list("excludeFields")?,
-            template: text("dataTemplate").map(|template| parse_template(&template)).transpose()?,
-        })
+        let options = SinkOptions::read(&Props::new(props), hosts).map_err(|error| error.to_string())?;
+        Ok(Shape { options, batch })
     }
 
-    /// The messages that an emission becomes, or why one cannot be made.
-    pub(crate) fn messages(&mut self, emission: &Emission) -> Vec<Result<Said, String>> {
-        let rows: Vec<Value> = emission.rows.iter().map(OutRow::to_map).map(Value::Map).collect();
-        if emission.is_error {
-            return vec![Ok(Said::Rows(rows))];
+    /// What the emissions of a rule become until `end`, each with its time; or why a message cannot be made.
+    pub(crate) fn messages(&mut self, emissions: Vec<Emission>, end: i64) -> Vec<(i64, Result<Said, String>)> {
+        let mut out = Vec::new();
+        for emission in emissions {
+            let Some(batch) = &mut self.batch else {
+                self.say(&emission, &mut out);
+                continue;
+            };
+            let mut full = batch.ticks_before(emission.at);
+            if emission.is_error {
+                full.push(emission);
+            } else {
+                full.extend(batch.add(emission));
+            }
+            full.iter().for_each(|emission| self.say(emission, &mut out));
         }
-        if rows.is_empty() && (self.omit_if_empty || self.single) {
+        let rest = self.batch.as_mut().map(|batch| batch.ticks_before(end.saturating_add(1)));
+        rest.iter().flatten().for_each(|emission| self.say(emission, &mut out));
+        out
+    }
+
+    fn say(&self, emission: &Emission, out: &mut Vec<(i64, Result<Said, String>)>) {
+        if emission.is_error {
+            let rows = emission.rows.iter().map(|row| Value::Map(row.to_map())).collect();
+            return out.push((emission.at, Ok(Said::Rows(rows))));
+        }
+        for message in self.options.messages(emission) {
+            out.push((emission.at, message.map(said).map_err(|error| error.to_string())));
+        }
+    }
+}
+
+impl Batch {
+    /// The batch that the interval sends before `to`, if anything waits.
+    fn ticks_before(&mut self, to: i64) -> Vec<Emission> {
+        if self.linger == 0 || self.due >= to {
             return Vec::new();
         }
-        if self.single {
-            return rows.into_iter().map(|row| self.message(row)).collect();
-        }
-        if self.template.is_some() {
-            return vec![self.message(Value::array(rows))];
-        }
-        let value = match (&self.data_field, rows.first()) {
-            (Some(_), Some(first)) => self.data(first.clone()),
-            _ => Value::array(rows),
-        };
-        vec![Ok(said(self.select(value)))]
+        let at = self.due;
+        let periods = (to - 1 - at) / self.linger + 1;
+        self.due = at.saturating_add(periods.saturating_mul(self.linger));
+        if self.count == 0 { Vec::new() } else { vec![self.flush(at)] }
     }
 
-    /// What is sent of one value: through the template if there is one, then selected from.
-    fn message(&self, value: Value) -> Result<Said, String> {
-        let Some(template) = &self.template else { return Ok(said(self.select(self.data(value)))) };
-        let mut out = Vec::new();
-        template.execute(&value, &mut out).map_err(|error| error.to_string())?;
-        let text = String::from_utf8_lossy(&out).into_owned();
-        match parse(text.as_bytes(), Numbers::WholeAsInt) {
-            Ok(value) => Ok(said(self.select(self.data(value)))),
-            Err(_) => Ok(Said::Text(text)),
-        }
+    fn add(&mut self, emission: Emission) -> Option<Emission> {
+        self.waiting.extend(emission.rows);
+        self.count += 1;
+        (self.size > 0 && self.count >= self.size).then(|| self.flush(emission.at))
     }
 
-    fn data(&self, row: Value) -> Value {
-        match &self.data_field {
-            Some(field) => row.as_map().and_then(|map| map.get(field.as_str())).cloned().unwrap_or_default(),
-            None => row,
-        }
-    }
-
-    fn select(&self, value: Value) -> Value {
-        match value {
-            value if self.fields.is_empty() && self.exclude.is_empty() => value,
-            Value::Map(map) => Value::map(self.columns(&map)),
-            Value::Array(items) => Value::array(items.iter().map(|item| self.select(item.clone())).collect()),
-            other => other,
-        }
-    }
-
-    /// A field the row does not have is sent as null, as eKuiper does.
-    fn columns(&self, map: &Map) -> Map {
-        if self.fields.is_empty() {
-            let kept = map.iter().filter(|(key, _)| !self.exclude.iter().any(|field| **field == ***key));
-            return kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-        }
-        let column = |field: &String| (Arc::from(field.as_str()), map.get(field.as_str()).cloned().unwrap_or_default());
-        self.fields.iter().map(column).collect()
+    fn flush(&mut self, at: i64) -> Emission {
+        self.count = 0;
+        Emission::of_rows(at, std::mem::take(&mut self.waiting))
     }
 }
 
-fn parse_template(text: &str) -> Result<Template, String> {
-    Template::parse("sink", text).map_err(|error| format!("Template Invalid: {error}"))
-}
+const BATCH: [&str; 2] = ["batchSize", "lingerInterval"];
+const CACHE: [&str; 11] = [
+    "enableCache",
+    "memoryCacheThreshold",
+    "maxDiskCache",
+    "bufferPageSize",
+    "resendInterval",
+    "cleanCacheAtStop",
+    "resendAlterQueue",
+    "resendPriority",
+    "resendIndicatorField",
+    "resendDestination",
+    "properties",
+];
 
 /// A message is a list of rows; a single value is a list of one.
-fn said(value: Value) -> Said {
+fn said(message: SinkMessage) -> Said {
+    let value = match message {
+        SinkMessage::Value(value) => value,
+        SinkMessage::Payload(payload) => match parse(&payload, Numbers::WholeAsInt) {
+            Ok(value) => value,
+            Err(_) => return Said::Text(String::from_utf8_lossy(&payload).into_owned()),
+        },
+    };
     match value {
         Value::Array(rows) => Said::Rows(rows.to_vec()),
         row => Said::Rows(vec![row]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgeward_connect::{FormatRequest, SchemaFile, Schemas};
+use edgeward_connect::{FormatRequest, Hosts, SchemaFile, Schemas};
 use edgeward_engine::{Decode, StreamDef};
 use edgeward_functions::Map;
 use edgeward_functions::json::Numbers;
@@ -21,7 +21,7 @@ use crate::statements::check;
 pub(crate) struct Sources {
     by_name: BTreeMap<String, Source>,
     /// What SCHEMAID names.
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
 }
 
 struct Source {
@@ -32,7 +32,7 @@ struct Source {
 impl Sources {
     /// Executes the definitions of a case in the order written.
     pub(crate) fn define(case: &Case, zone: &TimeZone) -> Result<Sources> {
-        let mut sources = Sources { by_name: BTreeMap::new(), schemas: Schemas::default() };
+        let mut sources = Sources { by_name: BTreeMap::new(), schemas: Arc::default() };
         for (file, text) in &case.schemas {
             let text = text.as_str().ok_or_else(|| Stop::Invalid(format!("the schema {file} is no text")))?;
             let name = file.strip_suffix(".proto").unwrap_or(file);
@@ -51,6 +51,11 @@ impl Sources {
     /// The definition the engine plans by.
     pub(crate) fn engine(&self, name: &str) -> Option<StreamDef> {
         self.by_name.get(name).map(|source| source.engine.clone())
+    }
+
+    /// What sinks find around them: nothing but the schemas.
+    pub(crate) fn hosts(&self) -> Hosts {
+        Hosts { schemas: self.schemas.clone(), ..Hosts::default() }
     }
 
     /// The decoder of a stream's FORMAT; none for JSON.

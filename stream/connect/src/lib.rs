@@ -66,4 +66,4 @@ pub use neuron::NeuronLinks;
 pub use props::{Props, parse_duration_ms};
 pub use registry::{SinkRequest, SourceRequest};
 pub use schema::{MAX_SCHEMA_BYTES, SchemaFile, SchemaInfo, Schemas};
-pub use sink::{SinkFormat, SinkOptions};
+pub use sink::{SinkFormat, SinkMessage, SinkOptions};
