@@ -20,6 +20,7 @@ test_needs=(
   "/usr/bin/redis-server redis-server"
   "/usr/sbin/nats-server nats-server"
   "/usr/lib/postgresql postgresql"
+  "/usr/bin/kcat kcat"
   "/usr/bin/nanocat nanomsg-utils"
   "/usr/sbin/mariadbd mariadb-server-core"
   "/usr/bin/my_print_defaults mariadb-client-core"

@@ -21,6 +21,7 @@ mod http;
 mod httppull;
 mod httppush;
 mod influx;
+mod kafka;
 mod log;
 mod lookup;
 mod memory;

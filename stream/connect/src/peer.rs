@@ -31,6 +31,15 @@ impl Peer {
         Some(Peer { lines, _child: child })
     }
 
+    /// Whether a program is installed; if not, says what is left out.
+    pub(crate) fn installed(program: &str) -> Option<()> {
+        if std::process::Command::new(program).arg("-h").output().is_err() {
+            left_out(program);
+            return None;
+        }
+        Some(())
+    }
+
     /// A Python script that needs these modules.
     pub(crate) fn python(modules: &str, script: &str, arguments: &[&str]) -> Option<Peer> {
         let known = std::process::Command::new("python3").args(["-c", &format!("import {modules}")]).output();

@@ -9,7 +9,8 @@ use crate::lookup::MakeLookup;
 use crate::sink::{Encoder, Payloads};
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
-    influx, log, memory, mqtt, nats, neuron, nexmark, nop, redis, rest, simulator, sql, sse, tdengine, websocket,
+    influx, kafka, log, memory, mqtt, nats, neuron, nexmark, nop, redis, rest, simulator, sql, sse, tdengine,
+    websocket,
 };
 
 /// What a stream asks of a source.
@@ -45,6 +46,7 @@ const SOURCES: &[(&str, MakeSource)] = &[
     ("file", file::source),
     ("httppull", httppull::source),
     ("httppush", httppush::source),
+    ("kafka", kafka::source),
     ("memory", memory::source),
     ("mqtt", mqtt::source),
     ("nats", nats::source),
@@ -63,6 +65,7 @@ const SINKS: &[(&str, MakeSink)] = &[
     ("file", file::sink),
     ("influx", influx::sink),
     ("influx2", influx::sink2),
+    ("kafka", kafka::sink),
     ("log", log::sink),
     ("logToMemory", nop::sink),
     ("memory", memory::sink),

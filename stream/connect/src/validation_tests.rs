@@ -49,7 +49,7 @@ fn expect(what: &str, result: Result<(), crate::ConnectError>, text: &str) {
 #[tokio::test]
 async fn sources_check_their_properties() {
     let cases = [
-        ("kafka", "t", json!({}), "source kafka not found"),
+        ("zmq", "t", json!({}), "source zmq not found"),
         ("mqtt", "a/+", json!({}), ""),
         ("mqtt", "a/#", json!({"qos": 2, "server": "tcp://h:1", "clientid": "c", "protocolVersion": "3.1"}), ""),
         ("mqtt", "a", json!({"unknown": true}), ""),
@@ -77,6 +77,13 @@ async fn sources_check_their_properties() {
         ("httppush", "/a", json!({"method": "PUT"}), ""),
         ("httppush", "a", json!({}), "must start with /"),
         ("httppush", "/a", json!({"method": "GET"}), "method GET is not supported, must be POST or PUT"),
+        ("kafka", "t", json!({"brokers": "a:1,b:2", "groupID": "g", "maxBytes": 1000}), ""),
+        ("kafka", "t", json!({"saslAuthType": "plain", "saslUserName": "u", "saslPassword": "p", "partition": 3}), ""),
+        ("kafka", "a b", json!({}), "is no name of a topic"),
+        ("kafka", "t", json!({"brokers": "a:x"}), "no address"),
+        ("kafka", "t", json!({"saslAuthType": "scram"}), "use none or plain"),
+        ("kafka", "t", json!({"saslAuthType": "plain"}), "saslUserName is required"),
+        ("kafka", "t", json!({"maxBytes": 1e9}), "is more than"),
         ("nats", "lab.*.>", json!({"server": "nats://h", "queueGroup": "g", "username": "u", "password": "p"}), ""),
         ("nats", "", json!({}), "is no subject"),
         ("nats", "a", json!({"server": "http://h"}), "scheme http is unknown; use nats or tls"),
@@ -210,6 +217,13 @@ async fn sinks_check_their_properties() {
         ("mqtt", json!({"topic": "a", "properties": {"a": "b"}}), "properties is not supported"),
         ("mqtt", json!({"topic": "a", "dataTemplate": "{{json .}}"}), ""),
         ("mqtt", json!({"topic": "a", "dataTemplate": "{{json ."}), "invalid value for dataTemplate: template: sink:1"),
+        (
+            "kafka",
+            json!({"topic": "{{.t}}", "key": "k", "headers": {"a": "b"}, "requiredACKs": 1, "maxAttempts": 3}),
+            "",
+        ),
+        ("kafka", json!({}), "topic is required"),
+        ("kafka", json!({"topic": "t", "requiredACKs": 2}), "not -1, 0 or 1"),
         ("nats", json!({"subject": "{{.to}}", "server": "tls://h:4222"}), ""),
         ("nats", json!({}), "subject is required"),
         ("nats", json!({"subject": "a.*"}), "wildcards are for listening"),

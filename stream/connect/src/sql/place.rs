@@ -97,7 +97,7 @@ fn server(dialect: Dialect, rest: &str, props: &Props) -> Result<Place, ConnectE
 /// `sslmode` of PostgreSQL, or `tls` of MySQL; a TLS property asks for a verified server.
 fn encryption(options: &str, props: &Props) -> Result<Tls, ConnectError> {
     let option = options.split('&').filter_map(|option| option.split_once('='));
-    let mode = option.filter(|(key, _)| matches!(*key, "sslmode" | "tls")).map(|(_, mode)| mode).last();
+    let mode = option.filter(|(key, _)| matches!(*key, "sslmode" | "tls")).map(|(_, mode)| mode).next_back();
     let unverified = || {
         let overlay = json!({"insecureSkipVerify": true});
         let overlay = overlay.as_object().cloned().unwrap_or_default();

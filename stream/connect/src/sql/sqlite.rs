@@ -61,7 +61,7 @@ fn transact(connection: &mut Connection, statements: &[String]) -> Result<Rows, 
 
 fn run(connection: &Connection, sql: &str) -> Result<Rows, Failure> {
     let mut statement = connection.prepare(sql).map_err(|error| failure(&error))?;
-    let names: Vec<Arc<str>> = statement.column_names().into_iter().map(Arc::from).collect();
+    let names: Vec<Arc<str>> = statement.column_names().map(Arc::from).collect();
     let mut found = statement.query([]).map_err(|error| failure(&error))?;
     let (mut rows, mut size) = (Rows::new(), 0);
     while let Some(row) = found.next().map_err(|error| failure(&error))? {
