@@ -23,6 +23,8 @@ pub(crate) enum Scope {
     Connections,
 }
 
+const SCOPES: [Scope; 3] = [Scope::Sources, Scope::Sinks, Scope::Connections];
+
 impl Scope {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -102,14 +104,15 @@ impl Confs {
         Ok(())
     }
 
-    /// Removes every key that was set by REST.
-    pub(crate) async fn clear(&self) -> Result<()> {
-        let names: Vec<String> = self.kept.read().keys().cloned().collect();
-        for name in names {
-            self.store.delete(Kind::Conf, &name).await?;
-            self.kept.write().remove(&name);
-        }
-        Ok(())
+    /// All keys that were set by REST.
+    pub(crate) fn kept(&self) -> Vec<(Scope, String, String)> {
+        let split = |name: &String| {
+            let mut parts = name.splitn(3, '.');
+            let scope = parts.next()?;
+            let scope = SCOPES.into_iter().find(|known| known.name() == scope)?;
+            Some((scope, parts.next()?.to_owned(), parts.next()?.to_owned()))
+        };
+        self.kept.read().keys().filter_map(split).collect()
     }
 
     /// The keys set by REST of one scope as they are exported: `{type: "{key: properties}"}`.
@@ -162,23 +165,16 @@ impl Confs {
         Ok(props)
     }
 
-    /// Resolves `resourceId` and `connectionSelector`: what they name lies under the properties themselves.
+    /// Resolves `resourceId`: what it names lies under the properties themselves. `connectionSelector` is the connectors'.
     pub(crate) fn resolved(&self, scope: Scope, plugin: &str, props: &Props) -> Result<Props> {
         let mut under = Props::default();
         let named = |key: &str| props.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
-        if let Some(selector) = named("connectionSelector") {
-            let id = selector.split_once('.').map_or(selector, |(_, id)| id);
-            let all = self.connections();
-            let missing = || RulesError::refused(Code::ConfKey, format!("connection {selector} not existed"));
-            let (_, _, found) = all.into_iter().find(|(_, known, _)| known == id).ok_or_else(missing)?;
-            under = under.overlaid(found);
-        }
         if let Some(key) = named("resourceId") {
             let missing = || RulesError::refused(Code::ConfKey, format!("resource id {key} of {plugin} is not found"));
             under = under.overlaid(self.get(scope, plugin, key).ok_or_else(missing)?);
         }
         let mut merged = under.overlaid(props.all().clone()).all().clone();
-        merged.retain(|key, _| !["resourceid", "connectionselector"].contains(&key.to_ascii_lowercase().as_str()));
+        merged.retain(|key, _| !key.eq_ignore_ascii_case("resourceId"));
         Ok(Props::new(merged))
     }
 }
@@ -281,8 +277,10 @@ mod tests {
         let confs = Confs::open(store, Some(folder.path())).unwrap();
         assert_eq!(confs.source("mqtt", Some("slow")).unwrap().number("qos"), Ok(Some(0)));
         assert_eq!(confs.source("mqtt", Some("none")).unwrap().number("qos"), Ok(Some(1)));
-        let props = Props::new(json!({"connectionSelector": "mqtt.local", "topic": "t"}).as_object().unwrap().clone());
-        let resolved = confs.resolved(Scope::Sinks, "mqtt", &props).unwrap();
-        assert_eq!(Value::Object(resolved.all().clone()), json!({"server": "tcp://c", "topic": "t"}));
+        assert_eq!(confs.connections().len(), 1);
+        let props = Props::new(json!({"resourceId": "slow", "topic": "t"}).as_object().unwrap().clone());
+        let resolved = confs.resolved(Scope::Sources, "mqtt", &props).unwrap();
+        assert_eq!(Value::Object(resolved.all().clone()), json!({"qos": 0, "topic": "t"}));
+        assert!(confs.resolved(Scope::Sinks, "mqtt", &props).is_err());
     }
 }

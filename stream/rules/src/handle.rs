@@ -84,6 +84,7 @@ impl Rules {
             Some(address) => Some(rest::listen(address).await?),
             None => None,
         };
+        handle.open_connections();
         handle.registry.boot()?;
         handle.import_init(folder, options.etc_dir.as_deref()).await?;
         if let Some((listener, address)) = listener {

@@ -12,6 +12,7 @@ mod conf;
 mod definition;
 mod error;
 mod handle;
+mod keys;
 mod metadata;
 mod options;
 mod registry;

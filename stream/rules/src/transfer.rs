@@ -172,7 +172,7 @@ impl Handle {
         let keys = parsed.map_err(|error| RulesError::refused(Code::ConfKey, error.to_string()))?;
         for (key, props) in keys {
             let Value::Object(props) = props else { continue };
-            self.registry.world.confs.put(scope, plugin, &key, props).await?;
+            self.put_key(scope, plugin, &key, props).await?;
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Handle {
                 self.drop_stream(kind, &name, true).await?;
             }
         }
-        self.registry.world.confs.clear().await?;
+        self.clear_keys().await?;
         if let Some(plugins) = &self.registry.world.plugins {
             for (id, _) in self.scripts() {
                 plugins.delete_script(&id).await?;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod batch;
+mod connections;
 mod data;
 mod files;
 mod forms;
@@ -78,6 +79,7 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(files::routes())
         .merge(forms::routes())
         .merge(trace::routes())
+        .merge(connections::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
         .with_state(handle);
