@@ -140,10 +140,10 @@ fn complaint(source: &str) -> String {
             _ if class.is_some() => {}
             '(' => open += 1,
             ')' => open -= 1,
-            '*' | '+' | '?' if matches!(before, None | Some('(' | '|')) && !source[..at].ends_with("(?") => {
-                if !(char == '?' && before == Some('(')) {
-                    return format!("missing argument to repetition operator: `{char}`");
-                }
+            // `(?` begins a group with flags or a name.
+            '?' if before == Some('(') => {}
+            '*' | '+' | '?' if matches!(before, None | Some('(' | '|')) => {
+                return format!("missing argument to repetition operator: `{char}`");
             }
             _ => {}
         }

@@ -107,7 +107,7 @@ fn element_at(args: &Args<'_>, _: &Context) -> Result<Value> {
     match &*args[0] {
         Value::Map(map) => Ok(map.get(strict_text(args, 1)?).cloned().unwrap_or_default()),
         Value::Array(items) => {
-            let index = int(args, 1)?;
+            let index = args[1].as_i64().ok_or_else(|| Error::call("second argument should be int"))?;
             let at = if index < 0 { index + items.len() as i64 } else { index };
             let found = usize::try_from(at).ok().and_then(|at| items.get(at));
             found.cloned().ok_or_else(|| Error::call("index out of range"))
@@ -174,7 +174,9 @@ fn concat(args: &Args<'_>, _: &Context) -> Result<Value> {
 
 fn array_map(args: &Args<'_>, context: &Context) -> Result<Value> {
     let name = strict_text(args, 0)?;
-    let function = lookup(name).ok_or_else(|| Error::call(format!("unknown built-in function: {name}.")))?;
+    // Unlike a call in SQL this is looked up as it is written.
+    let found = lookup(name).filter(|_| !name.contains(|char: char| char.is_ascii_uppercase()));
+    let function = found.ok_or_else(|| Error::call(format!("unknown built-in function: {name}.")))?;
     if !matches!(function.run, Run::Scalar(_)) {
         return Err(Error::call("first argument should be a scalar function."));
     }

@@ -49,7 +49,7 @@ fn to_int(value: &Value) -> Result<i64> {
     match value {
         Value::Int(int) => Ok(*int),
         // Go on amd64 makes the least integer of what does not fit.
-        Value::Float(float) if !(-9.223372036854775808e18..9.223372036854775808e18).contains(float) => Ok(i64::MIN),
+        Value::Float(float) if !(i64::MIN as f64..-(i64::MIN as f64)).contains(float) => Ok(i64::MIN),
         Value::Float(float) => Ok(*float as i64),
         Value::Bool(bool) => Ok(i64::from(*bool)),
         Value::Str(text) => parse_int(text).ok_or_else(|| inconvertible(value, "int64")),

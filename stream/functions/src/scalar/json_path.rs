@@ -1,4 +1,4 @@
-//! JSONPath as eKuiper's library has it: `$`, `.name`, `['name']`, `[i]`, `[from:to:step]`, `[a,b]`, `*`, `..` and filters `[?(…)]`.
+//! JSONPath as eKuiper's library has it: `$`, `.name`, `['name']`, `[i]`, `[from:to:step]`, `[a,b]`, `*`, `..` and filters `[?(…)]` or `[? …]`.
 //!
 //! A path that names one place is plain: what is missing is an error. One with a wildcard, a slice, a union, a descent or a filter is
 //! ambiguous: it gives an array of what it finds, and what is missing is not in it.
@@ -199,12 +199,9 @@ impl Reader<'_> {
             return self.eat("]").then_some(Step::Every);
         }
         if self.eat("?") {
+            let filter = self.condition(0)?;
             self.blank();
-            let filter = self.eat("(").then(|| self.condition(0))??;
-            self.blank();
-            let closed = self.eat(")");
-            self.blank();
-            return (closed && self.eat("]")).then_some(Step::Filter(filter));
+            return self.eat("]").then_some(Step::Filter(filter));
         }
         let mut children = Vec::new();
         loop {

@@ -96,7 +96,9 @@ fn construct(args: &Args<'_>, _: &Context) -> Result<Value> {
 
 /// The pairs whose keys are named, by texts or arrays of them, or the others.
 fn select(args: &Args<'_>, named: bool) -> Result<Value> {
-    let object = map(args, 0)?;
+    let object = args[0].as_map().ok_or_else(|| {
+        Error::call(format!("the first argument should be map[string]interface{{}}, got {}", GoText(&args[0])))
+    })?;
     let mut names = Vec::new();
     for arg in &args[1..] {
         match &**arg {

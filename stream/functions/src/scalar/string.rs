@@ -137,18 +137,19 @@ fn format(args: &Args<'_>, _: &Context) -> Result<Value> {
     // Fewer than none means as many as needed.
     let digits = usize::try_from(int(args, 1)?.min(1000)).ok();
     let plain = decimals(number(args, 0)?, digits);
-    let Some(_) = args.get(2) else { return Ok(Value::str(plain)) };
-    let (group, point) = match text(args, 2).get(..2).unwrap_or("en") {
-        "de" | "es" | "it" | "nl" | "pt" | "id" | "tr" | "da" | "el" => (".", ","),
-        "fr" | "nb" | "no" | "nn" => ("\u{202f}", ","),
-        "ru" | "pl" | "cs" | "sv" | "fi" | "uk" | "hu" | "bg" | "sk" => ("\u{a0}", ","),
-        _ => (",", "."),
-    };
+    if args.len() < 3 {
+        return Ok(Value::str(plain));
+    }
+    let locale = text(args, 2).replace('_', "-").to_ascii_lowercase();
+    let (group, point) = separators(&locale);
     let (sign, digits) = plain.strip_prefix('-').map_or(("", plain.as_str()), |rest| ("-", rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    // The last three digits are a group everywhere; before them Indian groups have two.
+    let size = if is_indian(&locale) { 2 } else { 3 };
     let mut out = sign.to_string();
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+        let left = whole.len() - index;
+        if index > 0 && digit.is_ascii_digit() && left >= 3 && (left - 3).is_multiple_of(size) {
             out.push_str(group);
         }
         out.push(digit);
@@ -158,4 +159,27 @@ fn format(args: &Args<'_>, _: &Context) -> Result<Value> {
         out.push_str(fraction);
     }
     Ok(Value::str(out))
+}
+
+/// Separators of groups and of the fraction, as CLDR 32 (Go's tables) has them.
+fn separators(locale: &str) -> (&'static str, &'static str) {
+    match locale {
+        "de-ch" | "de-li" | "it-ch" => return ("\u{2019}", "."),
+        "de-at" => return ("\u{a0}", ","),
+        "pt-pt" => return ("\u{a0}", ","),
+        "es-mx" | "es-us" => return (",", "."),
+        _ => {}
+    }
+    match locale.split('-').next().unwrap_or_default() {
+        "de" | "es" | "it" | "nl" | "pt" | "id" | "tr" | "da" | "el" | "ca" | "ro" | "hr" | "sr" | "sl" | "vi"
+        | "is" => (".", ","),
+        "fr" | "nb" | "no" | "nn" | "ru" | "pl" | "cs" | "sv" | "fi" | "uk" | "hu" | "bg" | "sk" | "lt" | "lv"
+        | "et" | "af" => ("\u{a0}", ","),
+        _ => (",", "."),
+    }
+}
+
+fn is_indian(locale: &str) -> bool {
+    let language = locale.split('-').next().unwrap_or_default();
+    locale == "en-in" || matches!(language, "hi" | "bn" | "gu" | "kn" | "ml" | "mr" | "pa" | "ta" | "te")
 }

@@ -263,7 +263,7 @@ fn number(text: &str, fixed: bool) -> Option<(i8, &str)> {
 }
 
 /// The index of the name the text begins with, in any case.
-fn name<'a>(text: &'a str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &'a str)> {
+fn name(text: &str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &str)> {
     let begins = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     names.enumerate().find(|(_, name)| begins(name)).map(|(index, name)| (index, &text[name.len()..]))
 }
