@@ -38,6 +38,7 @@ pub mod registry;
 mod rest;
 mod rowkind;
 mod schema;
+mod scram;
 mod simulator;
 mod sink;
 mod sql;

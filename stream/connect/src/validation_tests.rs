@@ -81,7 +81,7 @@ async fn sources_check_their_properties() {
         ("kafka", "t", json!({"saslAuthType": "plain", "saslUserName": "u", "saslPassword": "p", "partition": 3}), ""),
         ("kafka", "a b", json!({}), "is no name of a topic"),
         ("kafka", "t", json!({"brokers": "a:x"}), "no address"),
-        ("kafka", "t", json!({"saslAuthType": "scram"}), "use none or plain"),
+        ("kafka", "t", json!({"saslAuthType": "gssapi"}), "use none, plain or scram"),
         ("kafka", "t", json!({"saslAuthType": "plain"}), "saslUserName is required"),
         ("kafka", "t", json!({"maxBytes": 1e9}), "is more than"),
         ("nats", "lab.*.>", json!({"server": "nats://h", "queueGroup": "g", "username": "u", "password": "p"}), ""),

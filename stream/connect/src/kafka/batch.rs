@@ -1,11 +1,9 @@
 //! Record batches of version 2: bytes only, no socket.
 
-use std::io::Read;
-
 use bytes::{Buf, BufMut, Bytes};
 
-/// Most bytes of a batch once it is unpacked.
-const MAX_UNPACKED: u64 = 64 << 20;
+use super::unpack::unpack;
+
 /// Bytes of a batch before its records, without offset and length.
 const HEAD: usize = 49;
 
@@ -63,7 +61,7 @@ pub(super) fn write(records: &[Record]) -> Vec<u8> {
 /// it comes again.
 ///
 /// # Errors
-/// A batch is broken, of an old version, or packed in a way that is not supported.
+/// A batch is broken, or of an old version.
 pub(super) fn read(mut bytes: Bytes, offset: i64) -> Result<(Vec<Record>, i64), String> {
     let (mut records, mut next) = (Vec::new(), offset);
     while bytes.len() >= 12 {
@@ -106,21 +104,6 @@ fn batch(base: i64, mut bytes: Bytes, from: i64, out: &mut Vec<Record>) -> Resul
         }
     }
     Ok(next)
-}
-
-fn unpack(kind: i16, bytes: Bytes) -> Result<Bytes, String> {
-    let mut out = Vec::new();
-    let mut reader: Box<dyn Read> = match kind {
-        0 => return Ok(bytes),
-        1 => Box::new(flate2::read::MultiGzDecoder::new(bytes.reader())),
-        4 => Box::new(zstd::stream::read::Decoder::new(bytes.reader()).map_err(|error| error.to_string())?),
-        _ => return Err("records packed with snappy or lz4 are not supported; use gzip or zstd".to_owned()),
-    };
-    reader.by_ref().take(MAX_UNPACKED + 1).read_to_end(&mut out).map_err(|error| format!("a batch: {error}"))?;
-    match out.len() as u64 > MAX_UNPACKED {
-        true => Err(format!("a batch unpacks to more than {MAX_UNPACKED} bytes")),
-        false => Ok(out.into()),
-    }
 }
 
 fn record(base: i64, first: i64, body: &mut Bytes) -> Option<Record> {

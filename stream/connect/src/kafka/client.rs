@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::batch::{self, Record};
-use super::config::Cluster;
+use super::config::{Cluster, Login};
+use crate::scram::{self, Hash};
 use crate::wire::{Conn, Failure, PATIENCE, Target};
 
 /// Largest answer; fetches are smaller by their own limit.
@@ -147,8 +148,8 @@ impl Broker {
     /// Connects and logs in.
     pub(super) async fn connect(target: &Target, cluster: &Cluster) -> Result<Broker, String> {
         let mut broker = Broker { conn: target.dial().await?, next: 0 };
-        if let Some((user, password)) = &cluster.login {
-            let logged = broker.log_in(user, password).await;
+        if let Some(login) = &cluster.login {
+            let logged = broker.log_in(login).await;
             logged.map_err(|why| target.failed(&why))?;
         }
         Ok(broker)
@@ -158,20 +159,32 @@ impl Broker {
         self.conn.is_quiet()
     }
 
-    async fn log_in(&mut self, user: &str, password: &str) -> Result<(), String> {
+    async fn log_in(&mut self, login: &Login) -> Result<(), String> {
         let mut body = Vec::new();
-        put_text("PLAIN", &mut body);
+        put_text(if login.scram { "SCRAM-SHA-512" } else { "PLAIN" }, &mut body);
         let mut answer = self.ask(SASL_HANDSHAKE, &body).await?;
         check(answer.i16()?)?;
-        let proof = format!("\0{user}\0{password}");
+        if !login.scram {
+            let proof = format!("\0{}\0{}", login.user, login.password);
+            return self.prove(&proof).await.map(drop);
+        }
+        let mut exchange = scram::Login::new(Hash::Sha512, &login.user);
+        let question = self.prove(&exchange.first()).await?;
+        let proof = exchange.prove(&login.password, &question)?;
+        let end = self.prove(&proof).await?;
+        Ok(exchange.verify(&end)?)
+    }
+
+    /// One step of a login: what is said, and what the broker says to it.
+    async fn prove(&mut self, proof: &str) -> Result<String, String> {
         let mut body = Vec::new();
         body.put_i32(i32::try_from(proof.len()).unwrap_or(i32::MAX));
         body.extend_from_slice(proof.as_bytes());
         let mut answer = self.ask(SASL_AUTHENTICATE, &body).await?;
         match (answer.i16()?, answer.text()?) {
-            (0, _) => Ok(()),
+            (0, _) => Ok(String::from_utf8_lossy(&answer.bytes()?).into_owned()),
             (_, text) if !text.is_empty() => Err(text),
-            (code, _) => check(code),
+            (code, _) => check(code).map(|()| String::new()),
         }
     }
 

@@ -13,8 +13,16 @@ const MAX_TOPIC: usize = 249;
 pub(super) struct Cluster {
     /// At least one.
     pub(super) brokers: Vec<Target>,
-    /// User and password (SASL PLAIN).
-    pub(super) login: Option<(String, String)>,
+    pub(super) login: Option<Login>,
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) password: String,
+    /// SCRAM-SHA-512; else the password itself is sent (PLAIN).
+    pub(super) scram: bool,
 }
 
 impl Cluster {
@@ -24,16 +32,16 @@ impl Cluster {
         let brokers = text.split(',').map(read).collect::<Result<_, _>>()?;
         let login = match props.text("saslAuthType")?.unwrap_or("none") {
             "none" => None,
-            "plain" => {
+            kind @ ("plain" | "scram") => {
                 let user = props.text("saslUserName")?.ok_or(ConnectError::Missing("saslUserName"))?;
                 let password = match props.text("saslPassword")? {
                     Some(password) => password,
                     None => props.text("password")?.unwrap_or_default(),
                 };
-                Some((user.to_owned(), password.to_owned()))
+                Some(Login { user: user.to_owned(), password: password.to_owned(), scram: kind == "scram" })
             }
             other => {
-                let reason = format!("{other} is not supported; use none or plain");
+                let reason = format!("{other} is not supported; use none, plain or scram");
                 return Err(ConnectError::Invalid { key: "saslAuthType", reason });
             }
         };

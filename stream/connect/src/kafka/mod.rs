@@ -10,6 +10,7 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use edgeward_engine::{Sink, Source};
 

@@ -10,7 +10,6 @@ mod lookup;
 mod mysql;
 mod place;
 mod postgres;
-mod scram;
 mod sink;
 mod source;
 mod sqlite;

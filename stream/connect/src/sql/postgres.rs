@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::database::{MAX_ANSWER, Rows, WORK};
 use super::place::{Server, Tls};
-use super::scram::Login;
 use super::values;
+use crate::scram::{Hash, Login};
 use crate::wire::{Conn, Failure};
 
 /// Asks for TLS before anything else is said.
@@ -95,7 +95,7 @@ impl Client {
         body.push(0);
         let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
         self.0.write(&[&length.to_be_bytes()[..], &body].concat()).await.map_err(Failure::Passing)?;
-        let mut login = Login::new();
+        let mut login = Login::new(Hash::Sha256, "");
         loop {
             let (kind, body) = self.hear().await?;
             match kind {
@@ -162,7 +162,7 @@ fn authenticate(server: &Server, mut body: Bytes, login: &mut Login) -> Result<O
             Some([&b"SCRAM-SHA-256\0"[..], &length, first.as_bytes()].concat())
         }
         // PostgreSQL puts no name into the exchange.
-        11 => Some(login.prove("", password, &text).map_err(bad)?.into_bytes()),
+        11 => Some(login.prove(password, &text).map_err(bad)?.into_bytes()),
         12 => {
             login.verify(&text).map_err(bad)?;
             None

@@ -194,7 +194,11 @@ async fn a_postgresql_server() {
     let Some((folder, words)) = folder_for("postgres") else { return };
     let (data, port) = (folder.path().join("data"), free_port());
     let (data, words): (_, Vec<&str>) = (data.to_str().unwrap(), words.iter().map(String::as_str).collect());
-    run(&[&words[..], &[initdb.to_str().unwrap(), "-N", "-U", "postgres", "-A", "trust", "-D", data]].concat());
+    run(&[
+        &words[..],
+        &[initdb.to_str().unwrap(), "-N", "--no-locale", "-E", "UTF8", "-U", "postgres", "-A", "trust", "-D", data],
+    ]
+    .concat());
     let Some((certificate, key)) = certificate(folder.path()) else { return };
     // The server wants its key to be its own, or root's and readable for its group.
     for file in [&certificate, &key] {
@@ -255,11 +259,13 @@ async fn a_mariadb_server() {
     if !program.exists() {
         return left_out("MariaDB");
     }
-    let Some((folder, _)) = folder_for("nobody") else { return };
+    let folder = tempfile::tempdir().unwrap();
     let (data, port) = (folder.path().join("data"), free_port().to_string());
     let Some((certificate, key)) = certificate(folder.path()) else { return };
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
-    let user = "--user=root";
+    // Whoever runs the test; root has to be named.
+    let own_name = Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = &format!("--user={}", String::from_utf8_lossy(&own_name).trim());
     run(&[
         "mariadb-install-db",
         "--no-defaults",
