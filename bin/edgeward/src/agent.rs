@@ -17,6 +17,7 @@ const RULES: &str = "rules";
 /// Starts the node. A node that has never joined and is refused ends here; everything else is waited for while the node
 /// works.
 pub(crate) async fn serve(options: AgentOptions, tasks: Tasks) -> anyhow::Result<Handle> {
+    let engine = rules::Settings::load(&options.rules)?;
     let name = node_name(options.node_name.as_deref())?;
     let server = options
         .server
@@ -25,11 +26,10 @@ pub(crate) async fn serve(options: AgentOptions, tasks: Tasks) -> anyhow::Result
     let mut settings = settings(&options, &name, &server)?;
     settings.link.token = token(&options)?;
     first_join(&settings.link).await?;
-    let handle = start(&options, settings, &tasks).await?;
+    let handle = start(&options, settings, &engine, &tasks).await?;
     tracing::info!(
         node = name,
         mqtt = ?options.mqtt_listen,
-        rules = %options.rest_listen,
         local_api = %options.local_api_listen,
         "agent ready"
     );
@@ -37,10 +37,15 @@ pub(crate) async fn serve(options: AgentOptions, tasks: Tasks) -> anyhow::Result
 }
 
 /// Starts agent and rules with these settings.
-pub(crate) async fn start(options: &AgentOptions, settings: Options, tasks: &Tasks) -> anyhow::Result<Handle> {
+pub(crate) async fn start(
+    options: &AgentOptions,
+    settings: Options,
+    engine: &rules::Settings,
+    tasks: &Tasks,
+) -> anyhow::Result<Handle> {
     let handle = Agent::start(settings, tasks).await?;
     let hosts = surroundings::of_agent(&handle);
-    rules::start(&options.data_dir.join(RULES), options.rest_listen, hosts, tasks).await?;
+    rules::start(&options.data_dir.join(RULES), engine, hosts, tasks).await?;
     // Only now: what a device sends is acknowledged when the rules have it, and they have to be there for that.
     handle.broker().open();
     Ok(handle)

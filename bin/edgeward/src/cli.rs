@@ -153,9 +153,8 @@ pub(crate) struct AgentOptions {
     /// Addresses of the MQTT broker
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "IP:PORT", value_delimiter = ',')]
     pub mqtt_listen: Vec<SocketAddr>,
-    /// Address of the rules' REST API
-    #[arg(long, default_value = "127.0.0.1:9081", value_name = "IP:PORT")]
-    pub rest_listen: SocketAddr,
+    #[command(flatten)]
+    pub rules: RulesOptions,
     /// Address of the node's own Kubernetes API, which answers without the cloud
     #[arg(long, default_value = "127.0.0.1:10550", value_name = "IP:PORT")]
     pub local_api_listen: SocketAddr,
@@ -197,12 +196,23 @@ pub(crate) struct StreamOptions {
     /// Where streams, rules and their state are kept
     #[arg(long, env = "EDGEWARD_DATA_DIR", default_value = "/var/lib/edgeward/stream", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Address of the REST API
-    #[arg(long, default_value = "127.0.0.1:9081", value_name = "IP:PORT")]
-    pub rest_listen: SocketAddr,
-    /// eKuiper's etc folder: configurations of sources, sinks and connections, and init.json
+    #[command(flatten)]
+    pub rules: RulesOptions,
+}
+
+/// What is said of streams and rules wherever they run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RulesOptions {
+    /// Address of the rules' REST API (default: restIp and restPort of kuiper.yaml, else 127.0.0.1:9081)
+    #[arg(long, value_name = "IP:PORT")]
+    pub rest_listen: Option<SocketAddr>,
+    /// eKuiper's etc folder: kuiper.yaml, configurations of sources, sinks and connections, init.json, and in mgmt the
+    /// public keys of those who may call (default: etc in the folder that KuiperBaseKey names)
     #[arg(long, value_name = "DIR")]
     pub etc: Option<PathBuf>,
+    /// Folder of JSON command files, executed at start and when they change, as kuiper-kubernetes-tool does
+    #[arg(long, value_name = "DIR")]
+    pub command_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogOptions, StreamOptions};
 
 /// Gives memory back to the system sooner than the C library's allocator, which matters on small nodes.
 #[global_allocator]
@@ -59,6 +59,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// The stream engine alone; its settings come first, because the log's level is among them.
+fn stream(mut log: LogOptions, options: &StreamOptions) -> anyhow::Result<ExitCode> {
+    let settings = rules::Settings::load(&options.rules)?;
+    if let (None, Some(level)) = (&log.log, settings.log_level()?) {
+        log.log = Some(logging::filter(level));
+    }
+    run::service(&log, |tasks| async move { rules::serve(&options.data_dir, &settings, tasks).await })
+}
+
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         // No runtime, no logs, no allocation to speak of: this is what holds a pod's namespaces.
@@ -67,10 +76,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Server(options) => run::service(&cli.log, |tasks| server::serve(options, tasks)),
         Command::Agent(options) => run::service(&cli.log, |tasks| agent::serve(options, tasks)),
         Command::Up(options) => run::service(&cli.log, |tasks| up::serve(options, tasks)),
-        Command::Stream(options) => run::service(&cli.log, |tasks| rules::serve(options, tasks)),
+        Command::Stream(options) => stream(cli.log, &options),
         Command::Simulate(options) => run::service(&cli.log, |tasks| simulate::serve(options, tasks)),
         Command::Demo(options) => run::tool(&cli.log, |tasks| demo::run(options, tasks)),
-        Command::Kuiper(options) => run::tool(&cli.log, |_| kuiper::run(options)),
+        Command::Kuiper(options) => run::tool(&cli.log, |tasks| kuiper::run(options, tasks)),
         Command::Token(command) => run::tool(&cli.log, |_| token::run(command)),
         Command::Node(command) => run::tool(&cli.log, |_| node::run(command)),
         // Synchronous, with no runtime and no logs.

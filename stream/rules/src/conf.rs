@@ -41,12 +41,14 @@ pub(crate) struct Confs {
     base: BTreeMap<String, Map<String, Value>>,
     /// From REST; each holds all properties of its key.
     kept: RwLock<BTreeMap<String, Map<String, Value>>>,
+    /// Under the properties of every sink.
+    sinks: Map<String, Value>,
     store: Store,
 }
 
 impl Confs {
-    pub(crate) fn open(store: Store, etc: Option<&Path>) -> Result<Confs> {
-        let mut base = etc.map(read_etc).unwrap_or_default();
+    pub(crate) fn open(store: Store, etc: Option<&Path>, sinks: Map<String, Value>) -> Result<Confs> {
+        let mut base = etc.map(read_etc).transpose()?.unwrap_or_default();
         for (name, value) in std::env::vars() {
             override_by(&mut base, &name, &value);
         }
@@ -59,7 +61,7 @@ impl Confs {
                 }
             }
         }
-        Ok(Confs { base, kept: RwLock::new(kept), store })
+        Ok(Confs { base, kept: RwLock::new(kept), sinks, store })
     }
 
     /// The properties of one key.
@@ -167,7 +169,7 @@ impl Confs {
 
     /// Resolves `resourceId`: what it names lies under the properties themselves. `connectionSelector` is the connectors'.
     pub(crate) fn resolved(&self, scope: Scope, plugin: &str, props: &Props) -> Result<Props> {
-        let mut under = Props::default();
+        let mut under = if scope == Scope::Sinks { Props::new(self.sinks.clone()) } else { Props::default() };
         let named = |key: &str| props.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
         if let Some(key) = named("resourceId") {
             let missing = || RulesError::refused(Code::ConfKey, format!("resource id {key} of {plugin} is not found"));
@@ -180,7 +182,7 @@ impl Confs {
 }
 
 /// Reads `mqtt_source.yaml`, `sources/*.yaml`, `sinks/*.yaml` and `connections/connection.yaml`.
-fn read_etc(etc: &Path) -> BTreeMap<String, Map<String, Value>> {
+fn read_etc(etc: &Path) -> Result<BTreeMap<String, Map<String, Value>>> {
     let mut all = BTreeMap::new();
     let mut add = |scope: Scope, plugin: &str, keys: Map<String, Value>| {
         for (key, props) in keys {
@@ -189,33 +191,47 @@ fn read_etc(etc: &Path) -> BTreeMap<String, Map<String, Value>> {
             }
         }
     };
-    add(Scope::Sources, "mqtt", read_yaml(&etc.join("mqtt_source.yaml")));
+    add(Scope::Sources, "mqtt", read_yaml(&etc.join("mqtt_source.yaml"))?);
     for scope in [Scope::Sources, Scope::Sinks] {
         for entry in std::fs::read_dir(etc.join(scope.name())).into_iter().flatten().flatten() {
             let path = entry.path();
             let plugin = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
             if let Some(plugin) = plugin.filter(|_| path.extension().is_some_and(|kind| kind == "yaml")) {
-                add(scope, &plugin, read_yaml(&path));
+                add(scope, &plugin, read_yaml(&path)?);
             }
         }
     }
-    for (plugin, keys) in read_yaml(&etc.join("connections/connection.yaml")) {
+    for (plugin, keys) in read_yaml(&etc.join("connections/connection.yaml"))? {
         if let Value::Object(keys) = keys {
             add(Scope::Connections, &plugin, keys);
         }
     }
-    all
+    Ok(all)
 }
 
-fn read_yaml(path: &Path) -> Map<String, Value> {
-    let fits = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MAX_FILE);
-    let Some(text) = fits.then(|| std::fs::read_to_string(path).ok()).flatten() else { return Map::new() };
-    match serde_saphyr::from_str::<Option<Map<String, Value>>>(&text) {
-        Ok(keys) => keys.unwrap_or_default(),
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "a configuration file cannot be read and is left out");
-            Map::new()
-        }
+/// Sections of a file; none when there is no such file. One that cannot be read is an error: a rule must not run with other
+/// settings than those it was given.
+fn read_yaml(path: &Path) -> Result<Map<String, Value>> {
+    let bad = |reason: &dyn std::fmt::Display| {
+        RulesError::refused(Code::ConfKey, format!("configuration file {}: {reason}", path.display()))
+    };
+    let size = match std::fs::metadata(path) {
+        Ok(meta) => meta.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(bad(&error)),
+    };
+    if size > MAX_FILE {
+        return Err(bad(&format_args!("{size} bytes are more than {MAX_FILE}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
+    let keys = match serde_saphyr::from_str::<Value>(&text).map_err(|error| bad(&error))? {
+        Value::Null => return Ok(Map::new()),
+        Value::Object(keys) => keys,
+        _ => return Err(bad(&"must be sections with keys")),
+    };
+    match keys.iter().find(|(_, section)| !section.is_object() && !section.is_null()) {
+        Some((key, _)) => Err(bad(&format_args!("{key}: must be a section with keys"))),
+        None => Ok(keys),
     }
 }
 
@@ -274,7 +290,7 @@ mod tests {
         std::fs::write(folder.path().join("connections/connection.yaml"), "mqtt:\n  local:\n    server: tcp://c\n")
             .unwrap();
         let store = Store::open(&folder.path().join("rules.db")).unwrap();
-        let confs = Confs::open(store, Some(folder.path())).unwrap();
+        let confs = Confs::open(store, Some(folder.path()), Map::new()).unwrap();
         assert_eq!(confs.source("mqtt", Some("slow")).unwrap().number("qos"), Ok(Some(0)));
         assert_eq!(confs.source("mqtt", Some("none")).unwrap().number("qos"), Ok(Some(1)));
         assert_eq!(confs.connections().len(), 1);

@@ -31,16 +31,24 @@ pub(crate) struct Definition {
     pub(crate) document: Map<String, Value>,
 }
 
+/// What counts where a rule says nothing.
+#[derive(Debug)]
+pub(crate) struct Defaults {
+    pub(crate) zone: TimeZone,
+    /// The `rule:` section of kuiper.yaml.
+    pub(crate) options: Map<String, Value>,
+}
+
 impl Definition {
     /// Reads a document; `id` is that of the path, which wins over one in the document.
-    pub(crate) fn parse(text: &str, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
+    pub(crate) fn parse(text: &str, id: Option<&str>, defaults: &Defaults) -> Result<Definition> {
         let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
         let document =
             parsed.map_err(|error| refuse(format!("Parse rule {} error : {error}.", id.unwrap_or_default())))?;
-        Definition::new(document, id, zone)
+        Definition::new(document, id, defaults)
     }
 
-    pub(crate) fn new(mut document: Map<String, Value>, id: Option<&str>, zone: &TimeZone) -> Result<Definition> {
+    pub(crate) fn new(mut document: Map<String, Value>, id: Option<&str>, defaults: &Defaults) -> Result<Definition> {
         if let Some(id) = id {
             document.insert("id".into(), id.into());
         }
@@ -57,7 +65,8 @@ impl Definition {
         if sql.is_empty() {
             return Err(refuse("Missing rule SQL.".into()));
         }
-        let options = rule_props(document.get("options"))?;
+        let zone = &defaults.zone;
+        let options = rule_props(document.get("options"), defaults)?;
         let duration = duration(&options, "duration", 0)?;
         let strategy = options.get("restartStrategy").and_then(|strategy| strategy.get("attempts"));
         Ok(Definition {
@@ -143,10 +152,11 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
     Ok(read)
 }
 
-fn rule_props(options: Option<&Value>) -> Result<Props> {
+fn rule_props(options: Option<&Value>, defaults: &Defaults) -> Result<Props> {
+    let under = Props::new(defaults.options.clone());
     match options {
-        None | Some(Value::Null) => Ok(Props::default()),
-        Some(Value::Object(options)) => Ok(Props::new(options.clone())),
+        None | Some(Value::Null) => Ok(under),
+        Some(Value::Object(options)) => Ok(under.overlaid(options.clone())),
         Some(_) => Err(refuse("options of a rule must be an object".into())),
     }
 }

@@ -36,7 +36,7 @@ impl Rules {
     pub async fn start(options: Options, mut hosts: Hosts, parent: &Tasks) -> Result<Handle> {
         let folder = &options.data_dir;
         std::fs::create_dir_all(folder).map_err(|source| RulesError::Folder { path: folder.clone(), source })?;
-        let store = Store::open(&folder.join("rules.db"))?;
+        let store = Store::open(&folder.join(&options.database))?;
         let tasks = parent.child("rules");
         let plugins = options.plugins.clone();
         if let Some(plugins) = &plugins {
@@ -45,7 +45,7 @@ impl Rules {
         hosts.connections = Arc::new(Connections::new(&tasks));
         hosts.schemas = Arc::new(Schemas::open(&folder.join("schemas"))?);
         hosts.cache_dir = Some(folder.join("sinks"));
-        let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref())?);
+        let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref(), options.sink_options.clone())?);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
         let registry = Arc::new(Registry {
             world: World {
@@ -61,6 +61,7 @@ impl Rules {
             rules: RwLock::new(BTreeMap::new()),
             changes: tokio::sync::Mutex::default(),
             zone: RwLock::new(options.timezone.clone()),
+            rule_options: options.rule_options.clone(),
             max_definitions: options.max_definitions,
             patrol: options.rule_patrol_interval,
         });
@@ -72,9 +73,10 @@ impl Rules {
             last_import: Arc::default(),
             imports: AsyncImports::default(),
             trials: Trials::default(),
-            uploads: Arc::new(Uploads::new(folder)),
+            uploads: Arc::new(Uploads::new(folder, options.allow_external_files)),
             logs: options.logs.clone(),
         };
+        let tls = options.rest_tls.as_ref().map(rest::tls::config).transpose()?;
         // Listening comes first: a taken port is told before any rule runs.
         let listener = match options.rest {
             Some(address) => Some(rest::listen(address).await?),
@@ -89,7 +91,8 @@ impl Rules {
         handle.import_init(folder, options.etc_dir.as_deref()).await?;
         if let Some((listener, address)) = listener {
             handle.address = Some(address);
-            let behaviour = rest::Behaviour { max_body_bytes: options.max_body_bytes, keys: options.authentication };
+            let (max_body_bytes, keys) = (options.max_body_bytes, options.authentication);
+            let behaviour = rest::Behaviour { tls, max_body_bytes, keys };
             rest::serve(listener, handle.clone(), behaviour, &tasks);
             tracing::info!(%address, "rules' REST started");
         }
@@ -260,7 +263,7 @@ impl Handle {
     /// # Errors
     /// The rule is wrong.
     pub fn validate_rule(&self, json: &str) -> Result<Vec<String>> {
-        let definition = Definition::parse(json, None, &self.registry.zone())?;
+        let definition = Definition::parse(json, None, &self.registry.defaults())?;
         Ok(self.registry.world.check(&definition)?.sources())
     }
 

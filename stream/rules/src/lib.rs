@@ -32,4 +32,4 @@ mod usage;
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};
 pub use handle::{Handle, Rules};
-pub use options::{LogChange, Logs, Options};
+pub use options::{LogChange, Logs, Options, RestTls};

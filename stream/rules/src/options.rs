@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
 
 /// Changes of the log; what is none stays.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,15 @@ impl std::fmt::Debug for Logs {
     }
 }
 
+/// Files of `basic.restTls`.
+#[derive(Debug, Clone)]
+pub struct RestTls {
+    /// PEM file of the server's certificate and those that lead to its authority (`certfile`).
+    pub certificates: PathBuf,
+    /// PEM file of its private key (`keyfile`).
+    pub key: PathBuf,
+}
+
 /// Options of the rules service.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -46,6 +56,16 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Where REST listens; port 0 takes a free one. None: no REST.
     pub rest: Option<SocketAddr>,
+    /// Serve REST over TLS with these files; none: without.
+    pub rest_tls: Option<RestTls>,
+    /// Name of the catalogue's file in the data folder (`store.sqlite.name`).
+    pub database: String,
+    /// Defaults of rules' options (`rule:` of kuiper.yaml).
+    pub rule_options: Map<String, Value>,
+    /// Defaults of sinks' common properties (`sink:` of kuiper.yaml).
+    pub sink_options: Map<String, Value>,
+    /// Requests may name files outside of the uploads (`basic.allowExternalFileAccess`).
+    pub allow_external_files: bool,
     /// Largest REST body in bytes.
     pub max_body_bytes: usize,
     /// Streams, tables and rules together.
@@ -74,6 +94,11 @@ impl Options {
         Options {
             data_dir: data_dir.into(),
             rest: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            rest_tls: None,
+            database: "rules.db".into(),
+            rule_options: Map::new(),
+            sink_options: Map::new(),
+            allow_external_files: true,
             max_body_bytes: 1 << 20,
             max_definitions: 250_000,
             timezone: TimeZone::system(),

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
 
-use crate::definition::Definition;
+use crate::definition::{Defaults, Definition};
 use crate::error::{Code, Result, RulesError};
 use crate::run::{Run, World};
 use crate::schedule::{Phase, Schedule};
@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     pub(crate) changes: tokio::sync::Mutex<()>,
     /// `basic.timezone`; `/configs` may change it.
     pub(crate) zone: RwLock<TimeZone>,
+    /// Options of rules that do not say otherwise.
+    pub(crate) rule_options: Map<String, Value>,
     pub(crate) max_definitions: usize,
     /// `basic.rulePatrolInterval`.
     pub(crate) patrol: Duration,
@@ -102,10 +104,15 @@ impl Registry {
         self.zone.read().clone()
     }
 
+    /// What rules that are read now need not say themselves.
+    pub(crate) fn defaults(&self) -> Defaults {
+        Defaults { zone: self.zone(), options: self.rule_options.clone() }
+    }
+
     /// Takes the stored rules in and starts those that ran.
     pub(crate) fn boot(self: &Arc<Self>) -> Result<()> {
         for (id, text) in self.world.store.load(Kind::Rule)? {
-            let definition = match Definition::parse(&text, Some(&id), &self.zone()) {
+            let definition = match Definition::parse(&text, Some(&id), &self.defaults()) {
                 Ok(definition) => definition,
                 Err(error) => {
                     tracing::error!(rule = id, %error, "a stored rule cannot be read and is left out; delete and create it again");
@@ -188,7 +195,7 @@ impl Registry {
 
     /// Reads and checks a rule that is to be created; `more` are to be created with it.
     fn new_rule(&self, text: &str, more: usize) -> Result<Definition> {
-        let definition = Definition::parse(text, None, &self.zone())?;
+        let definition = Definition::parse(text, None, &self.defaults())?;
         let count = {
             let rules = self.rules.read();
             if rules.contains_key(&definition.id) {
@@ -236,9 +243,9 @@ impl Registry {
         };
         let _changes = self.changes.lock().await;
         let old = rule.definition();
-        let mut new = Definition::parse(text, Some(id), &self.zone())?;
+        let mut new = Definition::parse(text, Some(id), &self.defaults())?;
         secrets::restore(&mut new.document, &old.document);
-        let new = Definition::new(new.document, Some(id), &self.zone())?;
+        let new = Definition::new(new.document, Some(id), &self.defaults())?;
         if !(new.version.is_empty() && old.version.is_empty()) && new.version <= old.version {
             let message = format!(
                 "rule {id} already exists with version ({}), new version ({}) is lower",

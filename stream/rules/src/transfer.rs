@@ -230,10 +230,8 @@ impl Handle {
     }
 }
 
-/// Reads a file to import; `file://` may stand before its path.
+/// Reads a file to import.
 pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
-    let text = path.to_string_lossy();
-    let path = Path::new(text.strip_prefix("file://").unwrap_or(&text));
     if std::fs::metadata(path)?.len() > MAX_FILE {
         return Err(std::io::Error::other("the file is larger than 256 MiB"));
     }

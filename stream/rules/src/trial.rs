@@ -94,7 +94,7 @@ impl Handle {
         let port =
             bound.map_err(|error| RulesError::refused(Code::Io, format!("cannot serve results: {error}")))?.port();
         let id = if request.id.is_empty() { format!("trial_{}", clock::now_ms()) } else { request.id.clone() };
-        let definition = Definition::new(document(&id, &request), None, &self.registry.zone())?;
+        let definition = Definition::new(document(&id, &request), None, &self.registry.defaults())?;
         let tasks = world.tasks.child(format!("trial {id}"));
         let mocked = world.catalog.stand_in(|create| request.mocks.get(&create.name).map(|mock| mock.stream(create)));
         let world = World {

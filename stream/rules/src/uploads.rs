@@ -27,12 +27,26 @@ pub(crate) struct Upload {
 /// The folder of uploads.
 pub(crate) struct Uploads {
     folder: PathBuf,
+    /// Requests may name other files of this machine too.
+    external: bool,
 }
 
 impl Uploads {
-    pub(crate) fn new(data: &Path) -> Uploads {
+    pub(crate) fn new(data: &Path, external: bool) -> Uploads {
         let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
-        Uploads { folder: data.join("uploads") }
+        Uploads { folder: data.join("uploads"), external }
+    }
+
+    /// Reads a file that a request names. Blocks.
+    pub(crate) fn read(&self, file: &str) -> Result<String> {
+        let failed =
+            |error: std::io::Error| RulesError::refused(Code::Io, format!("fail to read file {file}: {error}"));
+        let path = Path::new(file.strip_prefix("file://").unwrap_or(file));
+        if !self.external && !path.canonicalize().map_err(failed)?.starts_with(&self.folder) {
+            let message = format!("fail to read file {file}: allowExternalFileAccess is false; upload the file first");
+            return Err(RulesError::refused(Code::Io, message));
+        }
+        transfer::read_file(path).map_err(failed)
     }
 
     /// Works on the folder off the runtime's threads.
@@ -65,12 +79,7 @@ impl Uploads {
             (false, false) => refuse("invalid body: content and file cannot be set together"),
             (true, true) => refuse("invalid body: content or file must be set"),
             (false, true) => self.keep(&upload.name, upload.content.as_bytes()),
-            (true, false) => {
-                let content = transfer::read_file(Path::new(&upload.file)).map_err(|error| {
-                    RulesError::refused(Code::Io, format!("fail to read file {}: {error}", upload.file))
-                })?;
-                self.keep(&upload.name, content.as_bytes())
-            }
+            (true, false) => self.keep(&upload.name, self.read(&upload.file)?.as_bytes()),
         }
     }
 
@@ -128,7 +137,7 @@ mod tests {
     #[test]
     fn names_do_not_leave_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let uploads = Uploads::new(folder.path());
+        let uploads = Uploads::new(folder.path(), false);
         for name in ["a.txt", "b c", "é..x"] {
             uploads.keep(name, b"x").unwrap();
         }
@@ -137,6 +146,14 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(uploads.list().len(), 3);
+        let kept = folder.path().join("uploads/a.txt");
+        assert_eq!(uploads.read(&format!("file://{}", kept.display())).unwrap(), "x");
+        std::fs::write(folder.path().join("other"), "y").unwrap();
+        let other = folder.path().join("uploads/../other");
+        assert!(
+            uploads.read(&other.display().to_string()).unwrap_err().to_string().contains("allowExternalFileAccess")
+        );
+        assert_eq!(Uploads::new(folder.path(), true).read(&other.display().to_string()).unwrap(), "y");
         uploads.remove("a.txt").unwrap();
         assert!(uploads.remove("a.txt").is_err());
         assert_eq!(uploads.texts()[0], ("b c".to_owned(), "x".to_owned()));

@@ -12,33 +12,120 @@ pub(super) struct Request {
 }
 
 /// Reads the file of `-f`.
-type Read<'a> = &'a dyn Fn(&str) -> anyhow::Result<String>;
+pub(super) type Read<'a> = &'a dyn Fn(&str) -> anyhow::Result<String>;
 
-/// The request of a command. `-f FILE` stands for the last argument.
-pub(super) fn request(words: &[String], read: Read<'_>) -> anyhow::Result<Request> {
+/// The request of a command, and the file its answer goes to if it is an export. `-f FILE` stands for the last argument.
+pub(super) fn request(words: &[String], read: Read<'_>) -> anyhow::Result<(Request, Option<String>)> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
+        ["export", what @ ("ruleset" | "data"), ref rest @ ..] => export(what, rest),
+        _ => Ok((one(&words, read)?, None)),
+    }
+}
+
+fn one(words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
+    match *words {
         ["create", kind @ ("stream" | "table"), ref rest @ ..] => create_source(kind, rest, read),
-        ["create", "rule", ref rest @ ..] => create_rule(rest, read),
-        ["show", kind @ ("streams" | "tables" | "rules")] => get(format!("/{kind}")),
-        ["describe", kind @ ("stream" | "table" | "rule"), name] => get(format!("/{kind}s/{name}")),
-        ["drop", kind @ ("stream" | "table" | "rule"), name] => send("DELETE", format!("/{kind}s/{name}"), ""),
+        ["create", "rule", ref rest @ ..] => create("/rules", "id", rest, read),
+        ["create", "script", ref rest @ ..] => create("/udf/javascript", "id", rest, read),
+        ["create", "service", ref rest @ ..] => create("/services", "name", rest, read),
+        ["create", "plugin", kind, ref rest @ ..] => create(&plugins(kind)?, "name", rest, read),
+        ["create", "schema", kind, ref rest @ ..] => create(&format!("/schemas/{kind}"), "name", rest, read),
+        ["register", "plugin", "function", name, ref rest @ ..] => {
+            let body = if rest.is_empty() { "{}".to_owned() } else { last(rest, read)? };
+            send("POST", format!("/plugins/functions/{name}/register"), body)
+        }
+        ["show", ref rest @ ..] => get(all(rest)?),
+        ["describe", ref rest @ ..] => get(place(rest)?),
+        ["drop", ref rest @ .., "-s" | "--stop", stop] => {
+            let stop = if stop == "true" { "?stop=1" } else { "" };
+            send("DELETE", format!("{}{stop}", place(rest)?), "")
+        }
+        ["drop", ref rest @ ..] => send("DELETE", place(rest)?, ""),
         ["getstatus", "rule", name] => get(format!("/rules/{name}/status")),
         ["getstatus", "import"] => get("/data/import/status"),
         ["gettopo", "rule", name] => get(format!("/rules/{name}/topo")),
         [act @ ("start" | "stop" | "restart"), "rule", name] => send("POST", format!("/rules/{name}/{act}"), ""),
-        ["validate", "rule", ref rest @ ..] => {
-            let (name, text) = rule_text(rest, read)?;
-            send("POST", "/rules/validate", with_id(name, &text)?)
-        }
-        ["import", what @ ("ruleset" | "data"), ref rest @ ..] => {
-            let content = json!({"content": last(rest, read)?}).to_string();
-            send("POST", format!("/{what}/import"), content)
-        }
-        ["export", "ruleset"] => send("POST", "/ruleset/export", ""),
-        ["export", "data"] => get("/data/export"),
-        _ => bail!("{} is no command of kuiper that this version knows; see docs", words.join(" ")),
+        ["validate", "rule", ref rest @ ..] => create("/rules/validate", "id", rest, read),
+        ["import", "ruleset", ref rest @ ..] => import("/ruleset/import".into(), rest, read),
+        ["import", "data", ref rest @ ..] => import_data(rest, read),
+        _ => bail!("{} is no command of kuiper; `edgeward kuiper --help` lists them", words.join(" ")),
     }
+}
+
+/// The path of everything of a kind.
+fn all(words: &[&str]) -> anyhow::Result<String> {
+    Ok(match *words {
+        [kind @ ("streams" | "tables" | "rules" | "services")] => format!("/{kind}"),
+        ["plugins", kind] => plugins(kind)?,
+        ["udfs"] => "/plugins/udfs".into(),
+        ["service_funcs"] => "/services/functions".into(),
+        ["schemas", kind] => format!("/schemas/{kind}"),
+        ["scripts"] => "/udf/javascript".into(),
+        _ => bail!(
+            "show: must be streams, tables, rules, plugins TYPE, udfs, services, service_funcs, schemas TYPE or scripts"
+        ),
+    })
+}
+
+/// The path of one thing.
+fn place(words: &[&str]) -> anyhow::Result<String> {
+    Ok(match *words {
+        [kind @ ("stream" | "table" | "rule" | "service"), name] => format!("/{kind}s/{name}"),
+        ["plugin", kind, name] => format!("{}/{name}", plugins(kind)?),
+        ["udf", name] => format!("/plugins/udfs/{name}"),
+        ["service_func", name] => format!("/services/functions/{name}"),
+        ["schema", kind, name] => format!("/schemas/{kind}/{name}"),
+        ["script", id] => format!("/udf/javascript/{id}"),
+        _ => bail!(
+            "{}: must be stream, table, rule, service, udf, service_func or script and a name, or plugin or schema, a \
+             type and a name",
+            words.join(" ")
+        ),
+    })
+}
+
+fn plugins(kind: &str) -> anyhow::Result<String> {
+    match kind.strip_suffix('s').unwrap_or(kind) {
+        kind @ ("source" | "sink" | "function" | "portable") => Ok(format!("/plugins/{kind}s")),
+        _ => bail!("type {kind} of a plugin: must be source, sink, function or portable"),
+    }
+}
+
+/// `export ruleset [FILE]`, `export data [FILE] [-r '["rule",…]']`: without a file the answer is printed.
+fn export(what: &str, words: &[&str]) -> anyhow::Result<(Request, Option<String>)> {
+    let (file, rules) = match *words {
+        [] => (None, None),
+        ["-r" | "--rules", rules] => (None, Some(rules)),
+        [file] => (Some(file), None),
+        [file, "-r" | "--rules", rules] | ["-r" | "--rules", rules, file] => (Some(file), Some(rules)),
+        _ => bail!("export {what}: expects a file, and for data -r with a JSON array of rules' ids"),
+    };
+    let request = match (what, rules) {
+        ("data", Some(rules)) => send("POST", "/data/export", rules)?,
+        ("data", None) => get("/data/export")?,
+        _ => send("POST", "/ruleset/export", "")?,
+    };
+    Ok((request, file.map(str::to_owned)))
+}
+
+fn import(path: String, words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
+    send("POST", path, json!({"content": last(words, read)?}).to_string())
+}
+
+/// `import data -f FILE [-s true] [-p true]`: stop afterwards, merge instead of replace.
+fn import_data(words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
+    let mut flags = Vec::new();
+    let mut rest = words;
+    while let [before @ .., flag @ ("-s" | "--stop" | "-p" | "--partial"), value] = rest {
+        let name = if flag.trim_start_matches('-').starts_with('s') { "stop" } else { "partial" };
+        if *value == "true" {
+            flags.push(format!("{name}=1"));
+        }
+        rest = before;
+    }
+    let query = if flags.is_empty() { String::new() } else { format!("?{}", flags.join("&")) };
+    import(format!("/data/import{query}"), rest, read)
 }
 
 fn get(path: impl Into<String>) -> anyhow::Result<Request> {
@@ -50,7 +137,7 @@ fn send(method: &'static str, path: impl Into<String>, body: impl Into<String>) 
 }
 
 /// The text of `[TEXT]` or `[-f FILE]`.
-fn last(words: &[&str], read: Read<'_>) -> anyhow::Result<String> {
+pub(super) fn last(words: &[&str], read: Read<'_>) -> anyhow::Result<String> {
     match words {
         ["-f" | "--file", path] => read(path).with_context(|| format!("read {path}")),
         [text] => Ok((*text).to_owned()),
@@ -67,25 +154,25 @@ fn create_source(kind: &str, words: &[&str], read: Read<'_>) -> anyhow::Result<R
     send("POST", format!("/{kind}s"), json!({"sql": sql.trim()}).to_string())
 }
 
-/// `create rule ID JSON`, `create rule JSON`, with `-f FILE` in the place of the JSON.
-fn create_rule(words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
-    let (name, text) = rule_text(words, read)?;
-    send("POST", "/rules", with_id(name, &text)?)
+/// `create rule ID JSON`, `create rule JSON`, with `-f FILE` in the place of the JSON; other things likewise.
+fn create(path: &str, key: &str, words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
+    let (name, text) = named_text(words, read)?;
+    send("POST", path, with_name(key, name, &text)?)
 }
 
-fn rule_text<'a>(words: &[&'a str], read: Read<'_>) -> anyhow::Result<(Option<&'a str>, String)> {
+fn named_text<'a>(words: &[&'a str], read: Read<'_>) -> anyhow::Result<(Option<&'a str>, String)> {
     match words {
         [name, rest @ ..] if !rest.is_empty() && !name.starts_with('-') => Ok((Some(name), last(rest, read)?)),
         words => Ok((None, last(words, read)?)),
     }
 }
 
-fn with_id(id: Option<&str>, text: &str) -> anyhow::Result<String> {
-    let Some(id) = id else { return Ok(text.to_owned()) };
-    let mut rule: Value = serde_json::from_str(text).context("the rule is no JSON")?;
-    let Some(fields) = rule.as_object_mut() else { bail!("the rule is no JSON object") };
-    fields.insert("id".into(), id.into());
-    Ok(rule.to_string())
+fn with_name(key: &str, name: Option<&str>, text: &str) -> anyhow::Result<String> {
+    let Some(name) = name else { return Ok(text.to_owned()) };
+    let mut document: Value = serde_json::from_str(text).context("the last argument is no JSON")?;
+    let Some(fields) = document.as_object_mut() else { bail!("the last argument is no JSON object") };
+    fields.insert(key.into(), name.into());
+    Ok(document.to_string())
 }
 
 #[cfg(test)]
@@ -106,12 +193,49 @@ mod tests {
             ("gettopo|rule|r1", "GET", "/rules/r1/topo", ""),
             ("restart|rule|r1", "POST", "/rules/r1/restart", ""),
             ("import|ruleset|-f|x", "POST", "/ruleset/import", r#"{"content":"{\"file\":\"x\"}"}"#),
+            ("import|data|{}|-p|true|-s|false", "POST", "/data/import?partial=1", r#"{"content":"{}"}"#),
+            ("import|data|{}|-s|true", "POST", "/data/import?stop=1", r#"{"content":"{}"}"#),
+            ("export|ruleset", "POST", "/ruleset/export", ""),
+            ("export|data|file", "GET", "/data/export", ""),
+            ("export|data|file|-r|[\"a\"]", "POST", "/data/export", "[\"a\"]"),
+            ("create|plugin|portable|p|{\"file\":\"f\"}", "POST", "/plugins/portables", r#"{"file":"f","name":"p"}"#),
+            ("show|plugins|portable", "GET", "/plugins/portables", ""),
+            ("describe|plugin|portable|p", "GET", "/plugins/portables/p", ""),
+            ("drop|plugin|sink|p|-s|true", "DELETE", "/plugins/sinks/p?stop=1", ""),
+            (
+                "register|plugin|function|f|{\"functions\":[]}",
+                "POST",
+                "/plugins/functions/f/register",
+                "{\"functions\":[]}",
+            ),
+            ("show|udfs", "GET", "/plugins/udfs", ""),
+            ("describe|udf|f", "GET", "/plugins/udfs/f", ""),
+            ("create|service|s|{\"file\":\"f\"}", "POST", "/services", r#"{"file":"f","name":"s"}"#),
+            ("show|services", "GET", "/services", ""),
+            ("show|service_funcs", "GET", "/services/functions", ""),
+            ("describe|service_func|f", "GET", "/services/functions/f", ""),
+            ("drop|service|s", "DELETE", "/services/s", ""),
+            ("create|schema|protobuf|s|{}", "POST", "/schemas/protobuf", r#"{"name":"s"}"#),
+            ("show|schemas|protobuf", "GET", "/schemas/protobuf", ""),
+            ("drop|schema|protobuf|s", "DELETE", "/schemas/protobuf/s", ""),
+            ("create|script|a|{}", "POST", "/udf/javascript", r#"{"id":"a"}"#),
+            ("show|scripts", "GET", "/udf/javascript", ""),
+            ("describe|script|a", "GET", "/udf/javascript/a", ""),
+            ("validate|rule|{}", "POST", "/rules/validate", "{}"),
+            ("getstatus|import", "GET", "/data/import/status", ""),
         ] {
             let words: Vec<String> = command.split('|').map(str::to_owned).collect();
             let expected = Request { method, path: path.into(), body: body.into() };
-            assert_eq!(request(&words, &read).expect(command), expected);
+            let (request, file) = request(&words, &read).expect(command);
+            assert_eq!(
+                (request, file.as_deref()),
+                (expected, command.contains("|file").then_some("file")),
+                "{command}"
+            );
         }
-        for wrong in ["", "show", "create|stream", "drop|rule", "create|rule|r1|no json"] {
+        for wrong in
+            ["", "show", "create|stream", "drop|rule", "create|rule|r1|no json", "show|plugins", "drop|plugin|x|y"]
+        {
             let words: Vec<String> = wrong.split('|').map(str::to_owned).collect();
             assert!(request(&words, &read).is_err(), "{wrong}");
         }

@@ -2,12 +2,15 @@
 
 mod client;
 mod commands;
+mod query;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
+use edgeward_service::Tasks;
 
 use crate::output;
 
@@ -23,11 +26,26 @@ pub(crate) struct KuiperOptions {
 }
 
 /// Runs one command and prints the answer.
-pub(crate) async fn run(options: KuiperOptions) -> anyhow::Result<ExitCode> {
-    let request = commands::request(&options.command, &|path| Ok(std::fs::read_to_string(path)?))?;
-    let answer = client::call(&options.rest, &request).await?;
-    output::line(answer.trim_end());
+pub(crate) async fn run(options: KuiperOptions, tasks: Tasks) -> anyhow::Result<ExitCode> {
+    let read = |path: &str| Ok(std::fs::read_to_string(path)?);
+    match options.command.split_first() {
+        Some((first, rest)) if first == "query" => query::run(&options.rest, rest, &read, &tasks).await?,
+        _ => command(&options, &read).await?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn command(options: &KuiperOptions, read: commands::Read<'_>) -> anyhow::Result<()> {
+    let (request, file) = commands::request(&options.command, read)?;
+    let answer = client::call(&options.rest, &request).await?;
+    match file {
+        None => output::line(answer.trim_end()),
+        Some(file) => {
+            std::fs::write(&file, answer).with_context(|| format!("write {file}"))?;
+            output::line(format!("exported to {file}"));
+        }
+    }
+    Ok(())
 }
 
 /// The arguments of a program that was called by the name `kuiper`: as if `edgeward kuiper` had been typed.

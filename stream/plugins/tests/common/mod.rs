@@ -37,14 +37,14 @@ pub(crate) fn python(left_out: &str) -> Option<PathBuf> {
 /// The demo plugin for this process alone: its name and its symbols end in `_ID`, since the SDK's sockets are all in `/tmp`.
 /// Answers its name and its files.
 pub(crate) fn demo() -> (String, Vec<(String, String)>) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo");
     let name = own("demo");
-    let read = |file: &str| {
-        let text = std::fs::read_to_string(from.join(file)).unwrap();
+    let renamed = |text: &str| {
         let words = ["demo", "twice", "total", "die", "sleepy", "counter", "writer"];
-        words.iter().fold(text, |text, word| text.replace(&format!("\"{word}\""), &format!("\"{}\"", own(word))))
+        let quoted = |text: String, word: &&str| text.replace(&format!("\"{word}\""), &format!("\"{}\"", own(word)));
+        words.iter().fold(text.to_owned(), quoted)
     };
-    let files = vec![(format!("{name}.json"), read("demo.json")), ("demo.py".into(), read("demo.py"))];
+    let json = renamed(include_str!("../demo/demo.json"));
+    let files = vec![(format!("{name}.json"), json), ("demo.py".into(), renamed(include_str!("../demo/demo.py")))];
     (name, files)
 }
 

@@ -1,7 +1,5 @@
 //! `/ruleset`, `/data`, `/v2/data` and `/async`: export and import.
 
-use std::path::Path as FilePath;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::IntoResponse;
@@ -46,15 +44,11 @@ struct How {
     stop: Option<String>,
 }
 
-fn content(body: &str) -> Result<String, Failure> {
+fn content(handle: &Handle, body: &str) -> Result<String, Failure> {
     let Content { content, file } = read(body)?;
     match (content.filter(|text| !text.is_empty()), file.filter(|file| !file.is_empty())) {
         (Some(text), None) => Ok(text),
-        (None, Some(file)) => {
-            let failed =
-                |error: std::io::Error| RulesError::refused(Code::Io, format!("fail to read file {file}: {error}"));
-            transfer::read_file(FilePath::new(&file)).map_err(failed).or_fail("Invalid body")
-        }
+        (None, Some(file)) => handle.uploads.read(&file).or_fail("Invalid body"),
         (Some(_), Some(_)) => bad("bad request: must not set content and file together"),
         (None, None) => bad("bad request: must set content or file"),
     }
@@ -77,7 +71,7 @@ fn download(value: &Value) -> Reply {
 }
 
 async fn import_ruleset(State(handle): State<Handle>, body: String) -> Reply {
-    let done = handle.import(&content(&body)?, false).await.or_fail("ruleset import error")?;
+    let done = handle.import(&content(&handle, &body)?, false).await.or_fail("ruleset import error")?;
     let [streams, tables, rules] = done.counts;
     text(StatusCode::OK, format!("imported {streams} streams, {tables} tables and {rules} rules"))
 }
@@ -92,7 +86,7 @@ async fn export_some(State(handle): State<Handle>, body: String) -> Reply {
 }
 
 async fn import(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
-    let content = content(&body)?;
+    let content = content(&handle, &body)?;
     answer(run_import(&handle, &how, &content).await.or_fail("data import error")?, handle, how)
 }
 
@@ -139,7 +133,7 @@ async fn export_v2(State(handle): State<Handle>) -> Reply {
 }
 
 async fn import_v2(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
-    let content = content(&body)?;
+    let content = content(&handle, &body)?;
     // A few lines of aliases can stand for gigabytes.
     let options =
         serde_saphyr::options! { alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 } };
@@ -151,7 +145,7 @@ async fn import_v2(State(handle): State<Handle>, Query(how): Query<How>, body: S
 }
 
 async fn import_async(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
-    let content = content(&body)?;
+    let content = content(&handle, &body)?;
     let id = {
         let mut tasks = handle.imports.lock();
         while tasks.len() >= MAX_TASKS {

@@ -6,6 +6,7 @@ mod connections;
 mod data;
 mod files;
 mod forms;
+mod local;
 mod metadata;
 mod multipart;
 mod plugins;
@@ -13,6 +14,7 @@ mod reply;
 mod rules;
 mod streams;
 mod system;
+pub(crate) mod tls;
 mod trace;
 mod trial;
 
@@ -41,16 +43,26 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 
 /// How REST behaves.
 pub(crate) struct Behaviour {
+    /// Certificate and key; none: REST in the clear.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) max_body_bytes: usize,
     /// Folder of the public keys; none without authentication.
     pub(crate) keys: Option<PathBuf>,
 }
 
 pub(crate) fn serve(listener: TcpListener, handle: Handle, behaviour: Behaviour, tasks: &Tasks) {
-    let (app, node) = (router(handle, behaviour), tasks.clone());
+    let (config, app, node) = (behaviour.tls.clone(), router(handle, behaviour), tasks.clone());
     tasks.spawn("rest", async move {
-        let stop = async move { node.cancelled().await };
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+        let stop = node.clone();
+        let stop = async move { stop.cancelled().await };
+        let served = match config {
+            None => axum::serve(listener, app).with_graceful_shutdown(stop).await,
+            Some(config) => match tls::TlsListener::new(listener, config, &node) {
+                Ok(listener) => axum::serve(listener, app).with_graceful_shutdown(stop).await,
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = served {
             tracing::error!(%error, "rules' REST ended");
         }
     });
@@ -67,8 +79,9 @@ pub(crate) fn serve_metrics(listener: TcpListener, handle: Handle, tasks: &Tasks
     });
 }
 
-fn router(handle: Handle, behaviour: Behaviour) -> Router {
-    let api = Router::new()
+/// The routes, for whoever is let in.
+fn api(handle: Handle, max_body_bytes: usize) -> Router {
+    Router::new()
         .merge(system::routes())
         .merge(streams::routes())
         .merge(rules::routes())
@@ -81,8 +94,12 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
         .merge(trace::routes())
         .merge(connections::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
-        .layer(DefaultBodyLimit::max(behaviour.max_body_bytes))
-        .with_state(handle);
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .with_state(handle)
+}
+
+fn router(handle: Handle, behaviour: Behaviour) -> Router {
+    let api = api(handle, behaviour.max_body_bytes);
     let inner = api.clone();
     let keys = behaviour.keys.map(Arc::<Path>::from);
     api.route("/batch/req", post(move |body: String| batch::run(inner, body)))
