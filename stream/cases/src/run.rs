@@ -1,14 +1,15 @@
 //! Runs a case: definitions, plan, inputs in their order on the virtual clock, and what came out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use edgeward_engine::trial::Trial;
-use edgeward_engine::{EngineError, Message, Plan, RuleOptions};
+use edgeward_engine::{Branch, EngineError, Graph, Message, Plan, RuleOptions, StreamDef};
 use edgeward_functions::json::Printer;
 use edgeward_functions::{Map, Value};
 use edgeward_sql::SqlError;
-use edgeward_sql::ast::Select;
+use edgeward_sql::ast::{Select, Statement};
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
@@ -105,36 +106,47 @@ impl Case {
         teller: &mut Teller,
         report: &mut Report,
     ) -> Result<Vec<Printed>> {
-        let select = rule.select(&Known(users.clone()))?;
+        let flows = rule.flows(&Known(users.clone()), zone)?;
         let plan_refused = |text| Stop::Refused(Stage::Plan, text);
         let hosts = sources.hosts();
         actions::check(rule, &hosts).map_err(plan_refused)?;
-        let mut shape = Shape::read(rule.sink_props().clone(), &hosts, self.start).map_err(plan_refused)?;
         let mut options = RuleOptions::from_json(&rule.options).map_err(refused(Stage::Plan))?;
         options.timezone = zone.clone();
         *teller = Teller::new(self, Printer::new(zone.clone()), options.send_error);
         // What is not sent is listed.
         options.send_error = true;
-        let plan = Plan::with_functions(&select, &options, &|name| sources.engine(name), users)
-            .map_err(refused(Stage::Plan))?;
-        let id = rule.id.as_deref().unwrap_or("test");
-        let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
-            .map_err(refused(Stage::Plan))?;
-        let last = self.feed(&mut trial)?;
-        let end = self.start.saturating_add(self.until.unwrap_or(last).max(last));
-        trial.advance(end);
-        let messages = teller.tell(trial.take(), &mut shape, end);
+        let mut messages = Vec::new();
+        for (index, Flow { select, sink, inline }) in flows.iter().enumerate() {
+            let mut shape = Shape::read(sink.clone(), &hosts, self.start).map_err(plan_refused)?;
+            let defined = |name: &str| sources.engine(name).or_else(|| inline.get(name).cloned());
+            let plan =
+                Plan::with_functions(select, &options, &defined, users.clone()).map_err(refused(Stage::Plan))?;
+            let id = rule.id.as_deref().unwrap_or("test");
+            let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
+                .map_err(refused(Stage::Plan))?;
+            let last = self.feed(&mut trial)?;
+            let end = self.start.saturating_add(self.until.unwrap_or(last).max(last));
+            trial.advance(end);
+            messages.extend(teller.tell(trial.take(), &mut shape, end));
+            if index == 0 {
+                self.show(&trial, select, report);
+            }
+        }
+        messages.sort_by_key(|message| message.at);
+        Ok(messages)
+    }
+
+    fn show(&self, trial: &Trial, select: &Select, report: &mut Report) {
         for show in &self.show {
             match show {
                 Show::Status => report.shown.push(("status", trial.status_json())),
                 Show::Topo => report.shown.push(("topo", trial.topology_json())),
                 Show::Explain => {
-                    report.shown.push(("explain", Json::from(edgeward_engine::explain(&select)).to_string()));
+                    report.shown.push(("explain", Json::from(edgeward_engine::explain(select)).to_string()));
                 }
                 Show::Types => {}
             }
         }
-        Ok(messages)
     }
 
     /// Delivers tables and inputs; answers the time of the last.
@@ -159,11 +171,35 @@ impl Case {
     }
 }
 
+/// A statement, the properties of its sink, and sources that a graph defines itself.
+struct Flow {
+    select: Select,
+    sink: serde_json::Map<String, Json>,
+    inline: BTreeMap<String, StreamDef>,
+}
+
 impl Rule {
-    fn select(&self, functions: &Known) -> Result<Select> {
+    /// The rule's statement, or those of its graph with the properties of their sinks.
+    fn flows(&self, functions: &Known, zone: &TimeZone) -> Result<Vec<Flow>> {
         match (&self.sql, &self.graph) {
-            (Some(sql), None) => edgeward_sql::parse_select_with(sql, functions).map_err(not_parsed),
-            (None, Some(_)) => Err(Stop::Invalid("rule.graph cannot be run yet; write the rule as sql".into())),
+            (Some(sql), None) => {
+                let select = edgeward_sql::parse_select_with(sql, functions).map_err(not_parsed)?;
+                Ok(vec![Flow { select, sink: self.sink_props().clone(), inline: BTreeMap::new() }])
+            }
+            (None, Some(graph)) => {
+                let graph = Graph::read(graph).map_err(refused(Stage::Plan))?;
+                let mut inline = BTreeMap::new();
+                for (name, sql) in &graph.sources {
+                    if let Statement::Create(create) = edgeward_sql::parse(sql).map_err(not_parsed)? {
+                        inline.insert(name.clone(), StreamDef { timezone: zone.clone(), ..StreamDef::new(&create) });
+                    }
+                }
+                let flow = |Branch { select, sinks }: Branch| {
+                    let of_sink = sinks.first().and_then(|(_, props)| props.as_object());
+                    Flow { select, sink: of_sink.unwrap_or(&self.sink).clone(), inline: inline.clone() }
+                };
+                Ok(graph.branches.into_iter().map(flow).collect())
+            }
             _ => Err(Stop::Invalid("a rule needs sql or graph".into())),
         }
     }

@@ -17,3 +17,10 @@ pub enum EngineError {
     #[error("{0}")]
     Definition(String),
 }
+
+impl From<edgeward_sql::SqlError> for EngineError {
+    /// Parts of a rule that are SQL are refused in the parser's words.
+    fn from(error: edgeward_sql::SqlError) -> EngineError {
+        EngineError::Plan(error.to_string())
+    }
+}

@@ -1,7 +1,8 @@
 //! A rule as JSON (eKuiper 2.4's rule document).
 
 use edgeward_connect::{Props, parse_duration_ms};
-use edgeward_engine::RuleOptions;
+use edgeward_engine::{Graph, RuleOptions};
+use edgeward_sql::ast::{CreateStream, Statement};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
@@ -16,6 +17,8 @@ pub(crate) struct Definition {
     pub(crate) sql: String,
     /// Sink type and properties.
     pub(crate) actions: Vec<(String, Props)>,
+    /// Streams that a graph defines itself.
+    pub(crate) sources: Vec<CreateStream>,
     pub(crate) options: RuleOptions,
     /// When it runs; none for always.
     pub(crate) schedule: Option<Schedule>,
@@ -58,10 +61,10 @@ impl Definition {
             return Err(refuse("Missing rule id.".into()));
         }
         check_name("rule", &id)?;
-        if document.get("graph").is_some_and(|graph| !graph.is_null()) {
-            return Err(refuse("graph rules are not supported by this version; use sql".into()));
-        }
-        let sql = text(&document, "sql")?;
+        let (sql, actions, sources) = match document.get("graph").filter(|graph| !graph.is_null()) {
+            Some(graph) => drawn(graph)?,
+            None => (text(&document, "sql")?, actions(document.get("actions"))?, Vec::new()),
+        };
         if sql.is_empty() {
             return Err(refuse("Missing rule SQL.".into()));
         }
@@ -74,7 +77,8 @@ impl Definition {
             restart: strategy.and_then(Value::as_i64).is_some_and(|attempts| attempts > 0),
             name: text(&document, "name")?,
             sql,
-            actions: actions(document.get("actions"))?,
+            actions,
+            sources,
             options: rule_options(&options, zone)?,
             triggered: fields.flag_if_set("triggered").map_err(bad)?.unwrap_or(true),
             version: text(&document, "version")?,
@@ -150,6 +154,28 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
         read.push(("logToMemory".into(), Props::default()));
     }
     Ok(read)
+}
+
+/// The statement, actions and own streams of a graph.
+fn drawn(graph: &Value) -> Result<(String, Vec<(String, Props)>, Vec<CreateStream>)> {
+    let Graph { branches, sources } = Graph::read(graph).map_err(|error| refuse(error.to_string()))?;
+    let [branch] = branches.as_slice() else {
+        let text = "a graph whose sinks are fed by different operators is not supported by this version; make a rule for each";
+        return Err(refuse(text.into()));
+    };
+    let mut actions = Vec::new();
+    for (kind, props) in &branch.sinks {
+        let Value::Object(props) = props else { return Err(refuse(format!("sink {kind} has no props"))) };
+        actions.push((kind.clone(), Props::new(props.clone())));
+    }
+    let mut streams = Vec::new();
+    for (_, sql) in sources {
+        match edgeward_sql::parse(&sql)? {
+            Statement::Create(create) => streams.push(*create),
+            _ => return Err(refuse("a source of the graph is not understood".into())),
+        }
+    }
+    Ok((branch.select.to_string(), actions, streams))
 }
 
 fn rule_props(options: Option<&Value>, defaults: &Defaults) -> Result<Props> {

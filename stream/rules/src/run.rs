@@ -57,10 +57,14 @@ impl World {
     /// Plans a rule and makes its sinks once, to see whether it can be started.
     pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
         let select = edgeward_sql::parse_select(&definition.sql)?;
-        let found = |name: &str| self.catalog.stream(name).map(|create| Catalog::engine_definition(&create));
+        let created = |name: &str| {
+            let own = || definition.sources.iter().find(|create| create.name == name).cloned();
+            self.catalog.stream(name).or_else(own)
+        };
+        let found = |name: &str| created(name).map(|create| Catalog::engine_definition(&create));
         let users = self.plugins.as_ref().map(|plugins| plugins.functions());
         let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
-        let inputs: Option<Vec<_>> = plan.inputs().map(|input| self.catalog.stream(&input.name)).collect();
+        let inputs: Option<Vec<_>> = plan.inputs().map(|input| created(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;
         if let Some(passing) = inputs.iter().find(|create| create.options.temp && !definition.temp) {
             let message =
