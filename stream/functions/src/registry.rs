@@ -117,6 +117,10 @@ pub enum Type {
     Int,
     Str,
     Bool,
+    /// As `Bool`, but errors call it boolean.
+    Boolean,
+    /// Must be `true` or `false`: no expression will do.
+    BoolLiteral,
     /// No literal can be one.
     Array,
     /// Must be a text literal: neither another literal nor an expression will do.
@@ -156,7 +160,9 @@ impl Type {
             Type::Number => (matches!(arg, Expr::Int(_) | Expr::Float(_)), "number - float or int"),
             Type::Int => (matches!(arg, Expr::Int(_)), "int"),
             Type::Str => (matches!(arg, Expr::Str(_)), "string"),
-            Type::Bool => (matches!(arg, Expr::Bool(_)), "boolean"),
+            Type::Bool => (matches!(arg, Expr::Bool(_)), "bool"),
+            Type::Boolean => (matches!(arg, Expr::Bool(_)), "boolean"),
+            Type::BoolLiteral => return (!matches!(arg, Expr::Bool(_))).then_some("bool"),
             Type::Array => (false, "array"),
             Type::StrLiteral => return (!matches!(arg, Expr::Str(_))).then_some("string"),
         };
@@ -264,9 +270,6 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Two arguments or more, as the change detectors want them.
-const CHANGES: &str = "expect more than two args but got %d";
-
 const fn accumulator(name: &'static str, types: &'static [Type], analytic: Analytic) -> Function {
     Function::other(name, (1, 3), types, Run::Analytic(analytic))
 }
@@ -281,9 +284,9 @@ const ENGINE: &[Function] = &[
         }),
     Function::other("latest", (1, 2), &[Type::Any], Run::Analytic(Analytic::Latest))
         .miscounted("expect one or two args but got %d"),
-    Function::other("changed_col", (2, 2), &[Type::Bool, Type::Any], Run::Analytic(Analytic::ChangedCol)),
+    Function::other("changed_col", (2, 2), &[Type::Boolean, Type::Any], Run::Analytic(Analytic::ChangedCol)),
     Function::other("had_changed", (2, MANY), &[Type::Bool, Type::Any], Run::Analytic(Analytic::HadChanged))
-        .miscounted(CHANGES),
+        .miscounted("expect more than one arg but got %d"),
     Function::other(
         "changed_cols",
         (3, MANY),

@@ -61,8 +61,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     aggregate("max", (1, 1), &[Type::Any], || Box::new(basic::Extreme::max())),
     aggregate("collect", (1, 1), &[Type::Any], || Box::new(collect::Collect::default())),
     aggregate("merge_agg", (1, 1), &[Type::Any], || Box::new(collect::Merge::default())),
-    aggregate("last_value", (2, 2), &[Type::Any, Type::Bool], || Box::new(collect::Last::default())),
-    aggregate("deduplicate", (2, 2), &[Type::Any, Type::Bool], || Box::new(collect::Deduplicate::default())),
+    aggregate("last_value", (2, 2), &[Type::Any, Type::BoolLiteral], || Box::new(collect::Last::default())),
+    aggregate("deduplicate", (2, 2), &[Type::Any, Type::BoolLiteral], || Box::new(collect::Deduplicate::default())),
     aggregate("median", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("median", stats::Statistic::Median))),
     aggregate("stddev", (1, 1), &[Type::Number], || Box::new(stats::Sample::new("stddev", stats::Statistic::StdDev))),
     aggregate("stddevs", (1, 1), &[Type::Number], || {
