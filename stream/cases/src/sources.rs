@@ -66,6 +66,7 @@ impl Sources {
             schema_id: create.options.schema_id.as_deref(),
             delimiter: create.options.delimiter.as_deref(),
             fields: &create.fields,
+            props: None,
         };
         match edgeward_connect::decoder(&request, &self.schemas) {
             Ok(decoder) => decoder,

@@ -14,7 +14,7 @@ pub enum ConnectError {
     #[error("lookup source {0} not found")]
     UnknownLookup(String),
     /// No format of this name.
-    #[error("format {0} is not supported; use json, delimited, urlencoded or binary")]
+    #[error("format {0} is not supported; use json, delimited, urlencoded, binary or protobuf")]
     UnknownFormat(String),
     /// A property has the wrong type, in the words of eKuiper's decoder.
     #[error("'{key}' expected type '{expected}', got unconvertible type '{found}', value: '{value}'")]

@@ -41,6 +41,7 @@ mod schema;
 mod scram;
 mod simulator;
 mod sink;
+mod source;
 mod sql;
 mod sse;
 mod tdengine;

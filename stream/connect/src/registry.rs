@@ -6,7 +6,8 @@ use edgeward_service::Tasks;
 
 use crate::connections::Leased;
 use crate::lookup::MakeLookup;
-use crate::sink::{Encoder, Payloads};
+use crate::sink::{Behind, Encoder, Folder, Payloads, Staged, forget};
+use crate::source::piped;
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
     influx, kafka, log, memory, mqtt, nats, neuron, nexmark, nop, redis, rest, simulator, sql, sse, tdengine,
@@ -126,10 +127,12 @@ pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<
         let brought = hosts.users.as_ref().and_then(|users| users.source(kind, request));
         return brought.unwrap_or_else(|| Err(ConnectError::UnknownSource(kind.to_owned())));
     };
-    request.props.refuse(&UNBUILT_SOURCE_PROPERTIES)?;
-    let Some(lease) = hosts.connections.lease(&request.props, &request.stream)? else { return make(request, hosts) };
+    let Some(lease) = hosts.connections.lease(&request.props, &request.stream)? else {
+        return piped(kind, &request.props, make(request, hosts)?);
+    };
     let request = SourceRequest { props: lease.under(&request.props), ..request.clone() };
-    Ok(Box::new(Leased::new(make(&request, hosts)?, lease)))
+    let source = piped(kind, &request.props, make(&request, hosts)?)?;
+    Ok(Box::new(Leased::new(source, lease)))
 }
 
 /// Makes a sink with its queue options.
@@ -142,19 +145,57 @@ pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInpu
     let request = merged.as_ref().unwrap_or(request);
     let options = SinkOptions::read(&request.props, hosts)?;
     let (buffer_length, omit_if_empty) = (options.buffer_length, options.omit_if_empty);
-    let sink = match SINKS.iter().find(|(name, _)| *name == kind) {
-        Some((_, make)) => make(request, options, hosts)?,
-        None => {
-            let users = hosts.users.as_ref();
-            let brought = users.and_then(|users| users.sink(kind, request, encode(options)));
-            brought.ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))??
-        }
+    let behind = Behind {
+        sink: plain_sink(kind, request, options.clone(), hosts)?,
+        again: elsewhere(kind, request, &options, hosts)?,
     };
+    let place = hosts.cache_dir.as_ref().map(|root| Folder::place(root, &request.rule, kind, &request.props));
+    let sink = Staged::before(behind, &options, place, &request.tasks);
     let sink = match lease {
         Some(lease) => Box::new(Leased::new(sink, lease)),
         None => sink,
     };
     Ok(SinkInput { kind: kind.to_owned(), sink, buffer_length, omit_if_empty })
+}
+
+fn plain_sink(
+    kind: &str,
+    request: &SinkRequest,
+    options: SinkOptions,
+    hosts: &Hosts,
+) -> Result<Box<dyn Sink>, ConnectError> {
+    if let Some((_, make)) = SINKS.iter().find(|(name, _)| *name == kind) {
+        return make(request, options, hosts);
+    }
+    let users = hosts.users.as_ref();
+    let brought = users.and_then(|users| users.sink(kind, request, encode(options)));
+    brought.ok_or_else(|| ConnectError::UnknownSink(kind.to_owned()))?
+}
+
+/// The sink of `resendDestination`: the same with another topic or address.
+fn elsewhere(
+    kind: &str,
+    request: &SinkRequest,
+    options: &SinkOptions,
+    hosts: &Hosts,
+) -> Result<Option<Box<dyn Sink>>, ConnectError> {
+    let Some(destination) = options.resend_destination() else { return Ok(None) };
+    let key = match kind {
+        "mqtt" | "memory" | "kafka" => "topic",
+        "rest" => "url",
+        _ => return Err(ConnectError::Unsupported(format!("resendDestination of a {kind} sink"))),
+    };
+    let other = serde_json::Map::from_iter([(key.to_owned(), destination.into())]);
+    let request = SinkRequest { props: request.props.clone().overlaid(other), ..request.clone() };
+    plain_sink(kind, &request, options.clone(), hosts).map(Some)
+}
+
+/// Deletes what the caches of a rule's sinks have kept, when the rule is deleted. Blocks.
+///
+/// # Errors
+/// The disk fails.
+pub fn forget_cache(rule: &str, hosts: &Hosts) -> std::io::Result<()> {
+    hosts.cache_dir.as_ref().map_or(Ok(()), |root| forget(root, rule))
 }
 
 /// The pipeline as sinks of users get it.
@@ -165,7 +206,3 @@ fn encode(options: SinkOptions) -> Encode {
         Ok(payloads.iter().map(Bytes::copy_from_slice).collect())
     })
 }
-
-/// Steps of eKuiper's source pipeline that are not built.
-const UNBUILT_SOURCE_PROPERTIES: [&str; 6] =
-    ["mergeField", "merger", "payloadField", "payloadBatchField", "payloadFormat", "payloadSchemaId"];

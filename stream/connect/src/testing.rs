@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use edgeward_engine::json::{Numbers, parse};
 use edgeward_engine::{
-    Emission, Emitter, OutRow, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, SourceContext,
-    Stream, StreamDef, Value,
+    Emission, Emitter, OutRow, Plan, RuleHandle, RuleOptions, RuleTask, Sink, SinkError, SinkInput, Source,
+    SourceContext, Stream, StreamDef, Value,
 };
 use edgeward_functions::json::Printer;
 use edgeward_service::Tasks;
-use edgeward_sql::ast::Statement;
+use edgeward_sql::ast::{CreateStream, Statement};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -70,27 +70,45 @@ pub(crate) fn start(
     properties: &serde_json::Value,
     hosts: &Hosts,
 ) -> Result<Running, ConnectError> {
+    let parsed = parsed(create);
+    let source = registry::source(
+        kind,
+        &SourceRequest {
+            stream: parsed.name.clone(),
+            datasource: parsed.options.datasource.clone().unwrap_or_default(),
+            props: props(properties),
+            acknowledge: true,
+        },
+        hosts,
+    )?;
+    run(&parsed, &props(properties), source, hosts)
+}
+
+/// Starts a source that was made already.
+pub(crate) fn start_source(create: &str, source: Box<dyn Source>) -> Running {
+    run(&parsed(create), &Props::default(), source, &Hosts::default()).unwrap()
+}
+
+fn parsed(create: &str) -> CreateStream {
     let Ok(Statement::Create(create)) = edgeward_sql::parse(create) else { panic!("not a stream: {create}") };
+    *create
+}
+
+fn run(create: &CreateStream, props: &Props, source: Box<dyn Source>, hosts: &Hosts) -> Result<Running, ConnectError> {
     let (Ok(Statement::Select(select)), options) = (
         edgeward_sql::parse(&format!("SELECT * FROM {}", create.name)),
         RuleOptions { disable_buffer_full_discard: true, send_error: true, qos: 1, ..RuleOptions::default() },
     ) else {
         panic!("a select")
     };
-    let source = registry::source(
-        kind,
-        &SourceRequest {
-            stream: create.name.clone(),
-            datasource: create.options.datasource.clone().unwrap_or_default(),
-            props: props(properties),
-            acknowledge: true,
-        },
-        hosts,
-    )?;
-    let definition = StreamDef::new(&create);
-    let format = create.options.format.as_deref().unwrap_or_default();
-    let (schema_id, delimiter) = (create.options.schema_id.as_deref(), create.options.delimiter.as_deref());
-    let format = FormatRequest { format, schema_id, delimiter, fields: &create.fields };
+    let definition = StreamDef::new(create);
+    let format = FormatRequest {
+        format: create.options.format.as_deref().unwrap_or_default(),
+        schema_id: create.options.schema_id.as_deref(),
+        delimiter: create.options.delimiter.as_deref(),
+        fields: &create.fields,
+        props: Some(props),
+    };
     let decoder = decoder(&format, &hosts.schemas)?;
     let stream = Stream::new(definition.clone(), decoder);
     let plan = Plan::new(&select, &options, &|_| Some(definition.clone())).unwrap();

@@ -90,12 +90,45 @@ pub enum Connection {
 #[derive(Clone)]
 pub struct Emitter {
     stream: Arc<Stream>,
+    /// In the order of the way.
+    steps: Vec<Arc<dyn Step>>,
+}
+
+/// What happens to a message on its way from a connector into the stream: decompression, a rate limit.
+pub trait Step: Send + Sync + 'static {
+    /// Appends what goes on.
+    ///
+    /// # Errors
+    /// The message is bad; the text goes to the rules as an error row.
+    fn pass(&self, message: Message, out: &mut Vec<Message>) -> Result<(), String>;
 }
 
 impl Emitter {
     /// An emitter into `stream`.
     pub fn new(stream: Arc<Stream>) -> Emitter {
-        Emitter { stream }
+        Emitter { stream, steps: Vec::new() }
+    }
+
+    /// The same way with a step before all others.
+    #[must_use]
+    pub fn through(mut self, step: Arc<dyn Step>) -> Emitter {
+        self.steps.insert(0, step);
+        self
+    }
+
+    /// Takes messages through the steps.
+    fn stepped(&self, messages: impl IntoIterator<Item = Message>) -> Vec<Message> {
+        let mut messages: Vec<Message> = messages.into_iter().collect();
+        for step in &self.steps {
+            let mut out = Vec::with_capacity(messages.len());
+            for message in messages {
+                if let Err(text) = step.pass(message, &mut out) {
+                    self.stream.push_error(&text);
+                }
+            }
+            messages = out;
+        }
+        messages
     }
 
     /// Takes one message in. Waits only when a rule asked for back-pressure (`disableBufferFullDiscard`) and its queue is full.
@@ -105,7 +138,13 @@ impl Emitter {
 
     /// Takes several messages in, as [`Emitter::emit`] does; a source that has more than one at hand saves time with it.
     pub async fn emit_all(&self, messages: impl IntoIterator<Item = Message>) {
-        let mut messages = messages.into_iter();
+        if !self.steps.is_empty() {
+            return self.push_all(self.stepped(messages).into_iter()).await;
+        }
+        self.push_all(messages.into_iter()).await;
+    }
+
+    async fn push_all(&self, mut messages: impl Iterator<Item = Message>) {
         while self.stream.push_all(&mut messages) {
             self.stream.wait_for_space().await;
         }
@@ -113,7 +152,9 @@ impl Emitter {
 
     /// Takes one message in without waiting: for callers that must not block, e.g. a callback on a broker's thread.
     pub fn emit_now(&self, message: Message) {
-        self.stream.push_at(message, clock::now_ms());
+        for message in self.stepped([message]) {
+            self.stream.push_at(message, clock::now_ms());
+        }
     }
 
     /// Reports a failure to the rules: counted as an exception, and a message to the sinks where `sendError` is set.

@@ -198,12 +198,13 @@ impl Catalog {
 
     /// Makes the decoder of a stream; none for JSON.
     pub(crate) fn format(&self, create: &CreateStream) -> Result<Option<Box<dyn edgeward_engine::Decode>>> {
-        let options = &create.options;
+        let (options, props) = (&create.options, self.props(create)?);
         let request = FormatRequest {
             format: options.format.as_deref().unwrap_or_default(),
             schema_id: options.schema_id.as_deref(),
             delimiter: options.delimiter.as_deref(),
             fields: &create.fields,
+            props: Some(&props),
         };
         Ok(decoder(&request, &self.hosts.schemas)?)
     }

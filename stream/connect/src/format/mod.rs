@@ -1,6 +1,7 @@
 //! Input formats other than JSON, which the engine reads itself.
 
 mod delimited;
+mod payload;
 pub(crate) mod protobuf;
 mod simple;
 #[cfg(test)]
@@ -10,7 +11,7 @@ use edgeward_engine::{ColumnType, Decode, Field, Value};
 
 pub(crate) use delimited::split_line;
 
-use crate::{ConnectError, Schemas};
+use crate::{ConnectError, Props, Schemas};
 
 /// How the payloads of a stream are to be read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +24,8 @@ pub struct FormatRequest<'a> {
     pub delimiter: Option<&'a str>,
     /// The declared columns.
     pub fields: &'a [Field],
+    /// Properties of the source, for a payload inside the rows (`payloadField`).
+    pub props: Option<&'a Props>,
 }
 
 /// The decoder of a stream; none for JSON.
@@ -30,7 +33,15 @@ pub struct FormatRequest<'a> {
 /// # Errors
 /// The format is unknown, does not fit the declared columns, or needs a schema that is not there.
 pub fn decoder(request: &FormatRequest<'_>, schemas: &Schemas) -> Result<Option<Box<dyn Decode>>, ConnectError> {
-    let FormatRequest { format, schema_id, delimiter, fields } = *request;
+    let main = of_format(request, schemas)?;
+    match request.props {
+        Some(props) => payload::inside(props, main, schemas),
+        None => Ok(main),
+    }
+}
+
+fn of_format(request: &FormatRequest<'_>, schemas: &Schemas) -> Result<Option<Box<dyn Decode>>, ConnectError> {
+    let FormatRequest { format, schema_id, delimiter, fields, .. } = *request;
     Ok(Some(match format.to_ascii_lowercase().as_str() {
         "" | "json" => return Ok(None),
         "binary" => Box::new(simple::Binary::new(fields)?),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use edgeward_engine::json::{Numbers, Printer, parse};
 use edgeward_engine::{ColumnType, Map};
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -118,5 +119,43 @@ proptest! {
     #[test]
     fn any_bytes_are_a_message_or_an_error(payload in prop::collection::vec(any::<u8>(), 0..80)) {
         let _ = reading().decode(&Bytes::from(payload), &mut Vec::new());
+    }
+}
+
+#[test]
+fn payloads_inside_rows_are_decoded() {
+    let cases = [
+        (json!({"payloadField": "p"}), r#"{"t":1,"p":"{\"a\":2}"}"#, Ok(r#"[{"a":2,"t":1}]"#)),
+        (
+            json!({"payloadField": "p", "payloadFormat": "delimited", "payloadDelimiter": ";"}),
+            r#"{"p":"x;y"}"#,
+            Ok(r#"[{"col0":"x","col1":"y"}]"#),
+        ),
+        (
+            json!({"payloadField": "p", "payloadBatchField": "b"}),
+            r#"{"t":1,"b":[{"n":1,"p":"{\"a\":2}"},{"n":2,"p":"[{\"a\":3},{\"a\":4}]"}]}"#,
+            Ok(r#"[{"a":2,"n":1,"t":1},{"a":3,"n":2,"t":1},{"a":4,"n":2,"t":1}]"#),
+        ),
+        (json!({"payloadField": "p"}), r#"{"t":1}"#, Err("payloadField p not found")),
+        (json!({"payloadField": "p"}), r#"{"p":1}"#, Err("neither text nor bytes")),
+        (json!({"payloadField": "p", "payloadBatchField": "b"}), r#"{"b":1}"#, Err("is no array")),
+    ];
+    for (properties, payload, expect) in cases {
+        let properties = crate::testing::props(&properties);
+        let request = FormatRequest { props: Some(&properties), ..FormatRequest::default() };
+        let mut rows = Vec::new();
+        let mut decoder = decoder(&request, &Schemas::default()).unwrap().unwrap();
+        let got = decoder
+            .decode(&Bytes::from(payload), &mut rows)
+            .map(|()| Printer::default().text(&Value::array(rows.into_iter().map(Value::Map).collect())).unwrap());
+        match expect {
+            Ok(expect) => assert_eq!(got.as_deref(), Ok(expect), "{payload}"),
+            Err(expect) => assert!(got.as_ref().is_err_and(|error| error.contains(expect)), "{payload}: {got:?}"),
+        }
+    }
+    for properties in [json!({"payloadFormat": "json"}), json!({"payloadField": "p", "payloadFormat": "xml"})] {
+        let properties = crate::testing::props(&properties);
+        let request = FormatRequest { props: Some(&properties), ..FormatRequest::default() };
+        assert!(decoder(&request, &Schemas::default()).is_err());
     }
 }

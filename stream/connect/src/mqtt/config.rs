@@ -14,14 +14,8 @@ use crate::{ConnectError, Hosts, LocalBus, Props, tls};
 const DEFAULT_SERVER: &str = "tcp://127.0.0.1:1883";
 
 /// Properties that are not built.
-const UNBUILT: [&str; 6] = [
-    "decompression",
-    "eofMessage",
-    "kubeedgeVersion",
-    "kubeedgeModelFile",
-    "clientStatePath",
-    "sessionExpiryIntervalSeconds",
-];
+const UNBUILT: [&str; 5] =
+    ["eofMessage", "kubeedgeVersion", "kubeedgeModelFile", "clientStatePath", "sessionExpiryIntervalSeconds"];
 
 /// Where messages come from or go to.
 pub(super) enum Place {
@@ -65,6 +59,7 @@ impl SourceConfig {
 
 impl SinkConfig {
     pub(super) fn read(props: &Props, hosts: &Hosts) -> Result<SinkConfig, ConnectError> {
+        props.refuse(&["properties"])?;
         let topic = Template::read(props, "topic")?.ok_or(ConnectError::Missing("topic"))?;
         if let Some(name) = topic.constant() {
             topic_name(name).map_err(|reason| ConnectError::Invalid { key: "topic", reason })?;

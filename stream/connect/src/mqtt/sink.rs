@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edgeward_engine::{Connection, Emission, Sink, SinkError};
 use edgeward_mqtt::Text;
-use edgeward_mqtt_client::{Client, Handle, Options, Published};
+use edgeward_mqtt_client::{Client, Handle, Options, Published, Status};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -57,6 +57,8 @@ pub(super) struct MqttSink {
     config: SinkConfig,
     /// The topic, if it is the same for every message.
     topic: Option<Text>,
+    /// Messages wait in a cache, not in the client.
+    must_be_connected: bool,
     encoder: Encoder,
     payloads: Payloads,
     way: Way,
@@ -65,12 +67,32 @@ pub(super) struct MqttSink {
 impl MqttSink {
     pub(super) fn new(config: SinkConfig, options: SinkOptions, way: Way) -> MqttSink {
         let topic = config.topic.constant().and_then(|name| topic_name(name).ok());
-        MqttSink { config, topic, encoder: Encoder::new(options), payloads: Payloads::default(), way }
+        let must_be_connected = options.cache.is_some();
+        let (encoder, payloads) = (Encoder::new(options), Payloads::default());
+        MqttSink { config, topic, must_be_connected, encoder, payloads, way }
+    }
+
+    /// Fails when there is no connection: a cache keeps the message, not the client.
+    async fn connected(&self) -> Result<(), SinkError> {
+        let mut status = match &self.way {
+            Way::Server { handle, .. } => handle.status(),
+            Way::Shared(client) => client.handle.status(),
+            Way::Bus(_) | Way::Later(..) => return Ok(()),
+        };
+        let settled = status.wait_for(|status| *status != Status::Connecting).await;
+        match settled.as_deref() {
+            Ok(Status::Disconnected(reason)) => Err(SinkError::Recoverable(reason.clone())),
+            Ok(_) => Ok(()),
+            Err(_) => Err(SinkError::Recoverable("the client was stopped".to_owned())),
+        }
     }
 
     async fn publish(&mut self, emission: &Emission) -> Result<(), SinkError> {
         if let Way::Later(options, tasks) = &self.way {
             self.way = Way::server((**options).clone(), tasks)?;
+        }
+        if self.must_be_connected {
+            self.connected().await?;
         }
         self.encoder.encode(emission, &mut self.payloads)?;
         let mut published: Vec<Published> = Vec::new();

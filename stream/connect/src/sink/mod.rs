@@ -1,12 +1,18 @@
-//! The pipeline every sink that writes bytes shares: rows to payloads.
+//! The pipeline every sink shares: batch, cache, transform, encode, compress, encrypt.
 
+mod cache;
 mod encode;
 mod messages;
 mod options;
 mod pack;
+mod stage;
+#[cfg(test)]
+mod tests;
 mod transform;
 
+pub(crate) use cache::{Folder, forget};
 pub(crate) use encode::{Encoder, Payloads};
 pub use messages::SinkMessage;
 pub use options::{SinkFormat, SinkOptions};
+pub(crate) use stage::{Behind, Staged};
 pub(crate) use transform::SentRow;

@@ -1,10 +1,12 @@
 //! Properties common to all sinks (eKuiper's sink pipeline).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use edgeward_template::Template;
 use prost_reflect::MessageDescriptor;
 
+use super::cache::CacheOptions;
 use super::pack::Packing;
 use crate::{ConnectError, Hosts, Props};
 
@@ -29,6 +31,12 @@ pub struct SinkOptions {
     pub omit_if_empty: bool,
     /// Emissions that may wait for the sink.
     pub buffer_length: usize,
+    /// Rows that are sent together; 0 sends each emission by itself, or what came in `linger` together.
+    pub(crate) batch_size: usize,
+    /// How long rows may wait to be sent together; zero until there are `batch_size`.
+    pub(crate) linger: Duration,
+    /// What is kept for a peer that cannot take it yet.
+    pub(crate) cache: Option<CacheOptions>,
 }
 
 /// Output formats.
@@ -51,17 +59,8 @@ pub enum SinkFormat {
     Protobuf(MessageDescriptor),
 }
 
-/// Properties of eKuiper's pipeline that are not built.
-const UNBUILT: [&str; 8] = [
-    "batchSize",
-    "lingerInterval",
-    "enableCache",
-    "resendAlterQueue",
-    "resendPriority",
-    "resendIndicatorField",
-    "resendDestination",
-    "properties",
-];
+/// Most rows of a batch.
+const MAX_BATCH: u64 = 1_000_000;
 
 impl SinkOptions {
     /// The same with rows as delimited lines.
@@ -70,12 +69,16 @@ impl SinkOptions {
         SinkOptions { format, ..self }
     }
 
+    /// Topic or address of what is sent again, if it is another.
+    pub(crate) fn resend_destination(&self) -> Option<&str> {
+        self.cache.as_ref()?.alter.as_ref()?.destination.as_deref()
+    }
+
     /// Reads the common properties.
     ///
     /// # Errors
     /// A property is of the wrong type or has a value that makes no sense.
     pub fn read(props: &Props, hosts: &Hosts) -> Result<SinkOptions, ConnectError> {
-        props.refuse(&UNBUILT)?;
         let data_template = match props.raw_text("dataTemplate")? {
             None => None,
             Some(text) => Some(Arc::new(
@@ -85,7 +88,7 @@ impl SinkOptions {
         };
         // Encoding is a small part of the work and done where the message is sent: the number only has to make sense.
         bounded(props, "concurrency", 1, 1..=1_024)?;
-        let too_large = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         Ok(SinkOptions {
             send_single: props.flag("sendSingle")?,
             data_template,
@@ -95,7 +98,10 @@ impl SinkOptions {
             format: format(props, hosts)?,
             packing: Packing::read(props, hosts)?,
             omit_if_empty: props.flag("omitIfEmpty")?,
-            buffer_length: too_large(bounded(props, "bufferLength", 1_024, 1..=1_000_000)?),
+            buffer_length: whole(bounded(props, "bufferLength", 1_024, 1..=1_000_000)?),
+            batch_size: whole(bounded(props, "batchSize", 0, 0..=MAX_BATCH)?),
+            linger: Duration::from_millis(props.duration_ms("lingerInterval")?.unwrap_or(0)),
+            cache: CacheOptions::read(props)?,
         })
     }
 }
