@@ -2,6 +2,9 @@
 //!
 //! This room knows no streams, windows or rules: scalar functions are pure (what they need of the world comes in a [`Context`]),
 //! aggregates are small state machines that the engine feeds and keeps.
+//!
+//! What eKuiper takes from Go's library lives here once, templates use it too: text forms of values ([`format`]), time layouts and
+//! durations ([`time`]), regular expressions ([`regexp`]), JSON ([`json`]) and the last digit of mathematical functions.
 
 mod aggregate;
 mod error;

@@ -6,8 +6,8 @@ use super::json_path::{Path, Reader};
 use crate::Value;
 use crate::format::plain_text;
 
-/// How deep conditions nest.
-const MAX_DEPTH: usize = 32;
+/// Most operands in the conditions of a path.
+const MAX_OPERANDS: usize = 64;
 
 /// An expression of a filter.
 #[derive(Debug, PartialEq)]
@@ -28,32 +28,29 @@ const LEVELS: [&[&str]; 5] =
 impl Reader<'_> {
     /// A condition; `level` is the loosest operator it may have.
     pub(super) fn condition(&mut self, level: usize) -> Option<Filter> {
-        self.nested(level, 0)
-    }
-
-    fn nested(&mut self, level: usize, depth: usize) -> Option<Filter> {
-        let Some(operators) = LEVELS.get(level) else { return self.operand(depth) };
-        let mut left = self.nested(level + 1, depth)?;
+        let Some(operators) = LEVELS.get(level) else { return self.operand() };
+        let mut left = self.condition(level + 1)?;
         loop {
             self.blank();
             let Some(operator) = operators.iter().find(|operator| self.eat(operator)) else { return Some(left) };
-            left = Filter::Binary(operator, Box::new((left, self.nested(level + 1, depth)?)));
+            left = Filter::Binary(operator, Box::new((left, self.condition(level + 1)?)));
         }
     }
 
-    fn operand(&mut self, depth: usize) -> Option<Filter> {
-        if depth > MAX_DEPTH {
+    fn operand(&mut self) -> Option<Filter> {
+        self.operands += 1;
+        if self.operands > MAX_OPERANDS {
             return None;
         }
         self.blank();
         if self.eat("!") {
-            return self.operand(depth + 1).map(|operand| Filter::Not(Box::new(operand)));
+            return self.operand().map(|operand| Filter::Not(Box::new(operand)));
         }
         if self.eat("-") {
-            return self.operand(depth + 1).map(|operand| Filter::Negate(Box::new(operand)));
+            return self.operand().map(|operand| Filter::Negate(Box::new(operand)));
         }
         if self.eat("(") {
-            let inner = self.nested(0, depth + 1)?;
+            let inner = self.condition(0)?;
             self.blank();
             return self.eat(")").then_some(inner);
         }

@@ -7,6 +7,9 @@ use super::json_filter::{Filter, truth};
 use crate::error::{Error, Result};
 use crate::{Map, Value};
 
+/// Most values a path may find on its way.
+const MAX_FOUND: usize = 100_000;
+
 /// A parsed path.
 #[derive(Debug, PartialEq)]
 pub(super) struct Path(Vec<Step>);
@@ -40,7 +43,7 @@ impl Path {
     /// It is none.
     pub(super) fn parse(text: &str) -> Result<Path> {
         let wrong = || Error::call(format!("parsing error: {text}"));
-        let mut reader = Reader { rest: text.trim() };
+        let mut reader = Reader { rest: text.trim(), operands: 0 };
         reader.rest = reader.rest.strip_prefix('$').ok_or_else(wrong)?;
         let path = reader.steps().ok_or_else(wrong)?;
         if reader.rest.trim().is_empty() { Ok(path) } else { Err(wrong()) }
@@ -69,7 +72,13 @@ impl Path {
         let mut found: Vec<Value> = value.into_iter().collect();
         for step in &self.0[plain..] {
             let mut next = Vec::new();
-            found.iter().for_each(|value| step.take(value, root, &mut next));
+            for value in &found {
+                step.take(value, root, &mut next);
+                // Each `..` finds again what the one before it found.
+                if next.len() > MAX_FOUND {
+                    return Err(Error::call(format!("the path finds more than {MAX_FOUND} values")));
+                }
+            }
             found = next;
         }
         Ok(Value::array(found))
@@ -151,6 +160,8 @@ impl Child {
 /// Reads paths and, with [`super::json_filter`], conditions.
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a str,
+    /// Operands of conditions read so far; bounds how deep and long they are.
+    pub(super) operands: usize,
 }
 
 impl Reader<'_> {

@@ -301,6 +301,8 @@ mod hostile {
             any::<f64>().prop_map(Value::Float),
             any::<String>().prop_map(Value::from),
             "[$.a-c0-9:\\[\\]%-]{0,8}".prop_map(Value::from),
+            r#"\$(\.\.?[ab*]|\[[0-9:,*'"-]{1,4}\]|\[\?[@(!$.ab<=&|1'"]{1,9}\]){1,3}"#.prop_map(Value::from),
+            r"[yMdHhmsSaEzZX'.: -]{0,12}".prop_map(Value::from),
             any::<Vec<u8>>().prop_map(Value::bytes),
             any::<i64>().prop_map(Value::time_ms),
         ];
@@ -310,6 +312,20 @@ mod hostile {
                 proptest::collection::btree_map("[a-c]".prop_map(|key| key.into()), inner, 0..3).prop_map(Value::map),
             ]
         })
+    }
+
+    #[test]
+    fn endless_conditions_are_refused() {
+        let nested = format!("$[?{}", "@[?".repeat(100_000));
+        let chained = format!("$[?@{}]", "||@".repeat(100_000));
+        let descents = format!("${}", "..*".repeat(40));
+        let deep = parse(format!("{}1{}", "[".repeat(40), "]".repeat(40)).as_bytes(), Numbers::Float).unwrap();
+        for path in [nested, chained, descents] {
+            let result = lookup("json_path_query")
+                .unwrap()
+                .call(&[Cow::Borrowed(&deep), Cow::Owned(path.into())], &Context::default());
+            assert!(result.is_err());
+        }
     }
 
     proptest! {

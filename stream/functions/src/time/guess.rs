@@ -51,8 +51,8 @@ static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| {
 /// Reads a time in one of the usual layouts; what has no zone is meant in `zone`, what has no date today in `zone`, what has no year
 /// this year.
 pub fn guess(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    let today = Timestamp::now().to_zoned(zone.clone()).date();
-    LAYOUTS.iter().find_map(|layout| layout.parse(text)?.timestamp(zone, Some(today)))
+    let today = || Timestamp::now().to_zoned(zone.clone()).date();
+    LAYOUTS.iter().find_map(|layout| layout.parse(text)?.timestamp(zone, Some(&today)))
 }
 
 #[cfg(test)]

@@ -90,9 +90,9 @@ impl Layout {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Element(element) => write_element(time, element, &mut out),
                 Piece::Fraction(point, fixed, count) => {
-                    let nanos = format!("{:09}", time.subsec_nanosecond());
-                    let shown = if *fixed { format!("{nanos:0<count$}") } else { nanos };
-                    let shown = &shown[..(*count).min(shown.len())];
+                    let mut nanos = format!("{:09}", time.subsec_nanosecond());
+                    nanos.extend(std::iter::repeat_n('0', if *fixed { count.saturating_sub(9) } else { 0 }));
+                    let shown = &nanos[..(*count).min(nanos.len())];
                     let shown = if *fixed { shown } else { shown.trim_end_matches('0') };
                     if !shown.is_empty() {
                         out.push(*point);
@@ -381,7 +381,7 @@ impl Parts {
 
     /// The instant; what carries no zone is meant in `zone`, what carries no year in the year of `today`, what carries no date at all
     /// `today`.
-    pub(super) fn timestamp(&self, zone: &TimeZone, today: Option<Date>) -> Option<Timestamp> {
+    pub(super) fn timestamp(&self, zone: &TimeZone, today: Option<&dyn Fn() -> Date>) -> Option<Timestamp> {
         let hour = match self.afternoon {
             Some(true) if self.hour < 12 => self.hour + 12,
             Some(false) if self.hour == 12 => 0,
@@ -390,6 +390,7 @@ impl Parts {
         let time = Time::new(hour, self.minute, self.second, self.nanos).ok()?;
         let date = match (today, self.day_of_year) {
             (Some(today), _) if self.year == 0 => {
+                let today = today();
                 if self.month == 1 && self.day == 1 {
                     today
                 } else {

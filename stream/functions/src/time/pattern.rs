@@ -97,8 +97,8 @@ pub fn format(time: Timestamp, format: &str, zone: &TimeZone) -> Result<String> 
 /// # Errors
 /// The text does not have this format, or the format is wrong.
 pub fn parse_with(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp> {
-    let today = Timestamp::now().to_zoned(zone.clone()).date();
-    let parsed = layout(format)?.parse(text).and_then(|parts| parts.timestamp(zone, Some(today)));
+    let today = || Timestamp::now().to_zoned(zone.clone()).date();
+    let parsed = layout(format)?.parse(text).and_then(|parts| parts.timestamp(zone, Some(&today)));
     parsed.ok_or_else(|| Error::call(format!("Can't parse string as time: {text}")))
 }
 
