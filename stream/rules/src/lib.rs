@@ -11,6 +11,7 @@ mod columns;
 mod conf;
 mod definition;
 mod error;
+mod fetch;
 mod handle;
 mod keys;
 mod metadata;

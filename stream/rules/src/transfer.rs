@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use edgeward_connect::Schemas;
 use edgeward_sql::ast::{Statement, StreamKind};
 use serde_json::{Map, Value, json};
 
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
+use crate::rest::schemas;
 use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
 use crate::{Handle, catalog};
 
 /// The maps of an export that this version never fills.
-const EMPTY: [&str; 4] = ["nativePlugins", "portablePlugins", "Service", "Schema"];
+const EMPTY: [&str; 3] = ["nativePlugins", "portablePlugins", "Service"];
 const CONFIGS: [(&str, Scope); 3] =
     [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
 /// Largest file that is imported, in bytes.
@@ -40,7 +42,7 @@ impl Imported {
     /// The errors under every key of an export.
     pub(crate) fn response(&self) -> Value {
         let mut all = Map::new();
-        for key in ["streams", "tables", "rules", "uploads", "scripts"]
+        for key in ["streams", "tables", "rules", "uploads", "scripts", "Schema"]
             .into_iter()
             .chain(EMPTY)
             .chain(CONFIGS.map(|(key, _)| key))
@@ -90,6 +92,7 @@ impl Handle {
         };
         all["uploads"] = self.uploads.texts().into_iter().map(upload).collect::<Map<_, _>>().into();
         all["scripts"] = self.scripts().into();
+        all["Schema"] = self.exported_schemas().into();
         Ok(all)
     }
 
@@ -101,7 +104,32 @@ impl Handle {
         ids.filter_map(|id| Some((id.to_owned(), plugins.describe_script(id).ok()?.to_string().into()))).collect()
     }
 
-    /// Uploads and scripts come first: what follows may need them.
+    /// Schemas as `TYPE_NAME`; those that were packages are exported by their main file.
+    fn exported_schemas(&self) -> Map<String, Value> {
+        let schemas = &self.registry.world.hosts.schemas;
+        let names = schemas.list("protobuf").unwrap_or_default().into_iter();
+        let exported = names.filter_map(|name| {
+            let info = schemas.get("protobuf", &name).ok()?;
+            Some((format!("protobuf_{name}"), schemas::shown("protobuf", &info).to_string().into()))
+        });
+        exported.collect()
+    }
+
+    async fn import_schema(&self, name: &str, text: &str) -> Result<()> {
+        let wrong = |error: serde_json::Error| RulesError::refused(Code::General, error.to_string());
+        let mut document: Map<String, Value> = serde_json::from_str(text).map_err(wrong)?;
+        // Where the file lay on the machine of the export; its text is there.
+        if document.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty()) {
+            document.remove("file");
+        }
+        let kind = document.get("type").and_then(Value::as_str).unwrap_or("protobuf").to_owned();
+        let body: schemas::Body = serde_json::from_value(document.into()).map_err(wrong)?;
+        let name =
+            if body.name.is_empty() { name.trim_start_matches("protobuf_").to_owned() } else { body.name.clone() };
+        self.put_schema(kind, name, body, false).await
+    }
+
+    /// Uploads, schemas and scripts come first: what follows may need them.
     async fn import_files(&self, all: &Map<String, Value>, done: &mut Imported) {
         for (name, text) in section(all, "uploads") {
             let upload: serde_json::Result<Upload> = serde_json::from_str(&text);
@@ -111,6 +139,10 @@ impl Handle {
                 Err(error) => Err(error),
             };
             done.note("uploads", &name, result);
+        }
+        for (name, text) in section(all, "Schema") {
+            let result = self.import_schema(&name, &text).await;
+            done.note("Schema", &name, result);
         }
         for (id, text) in section(all, "scripts") {
             let result = match &self.registry.world.plugins {
@@ -206,6 +238,9 @@ impl Handle {
                 plugins.delete_script(&id).await?;
             }
         }
+        let clear =
+            |schemas: &Schemas| schemas.list("protobuf")?.iter().try_for_each(|name| schemas.delete("protobuf", name));
+        self.schemas(clear).await?;
         self.uploads.work(Uploads::clear).await
     }
 

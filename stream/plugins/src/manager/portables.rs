@@ -243,7 +243,16 @@ impl Manager {
         .await
     }
 
-    async fn fetch(&self, url: &str) -> Result<Bytes> {
+    /// Whether requests may name files of this machine.
+    pub fn allows_files(&self) -> bool {
+        self.shared.options.allow_files
+    }
+
+    /// The content of a URL of http, https or file.
+    ///
+    /// # Errors
+    /// It is no such URL or not allowed, cannot be had, or is too large.
+    pub async fn fetch(&self, url: &str) -> Result<Bytes> {
         let options = &self.shared.options;
         let bad = |reason: &str| PluginError::Body(format!("invalid file {url}: {reason}"));
         if let Some(path) = url.strip_prefix("file://") {

@@ -12,6 +12,7 @@ mod multipart;
 mod plugins;
 mod reply;
 mod rules;
+pub(crate) mod schemas;
 mod streams;
 mod system;
 pub(crate) mod tls;
@@ -92,6 +93,7 @@ fn api(handle: Handle, max_body_bytes: usize) -> Router {
         .merge(files::routes())
         .merge(forms::routes())
         .merge(trace::routes())
+        .merge(schemas::routes())
         .merge(connections::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(DefaultBodyLimit::max(max_body_bytes))
