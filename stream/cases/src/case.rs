@@ -93,6 +93,21 @@ pub struct Rule {
     /// Its id.
     #[serde(default)]
     pub id: Option<String>,
+    /// For people; kept and not used, as `triggered`, `version` and `tags` are.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// See `name`.
+    #[serde(default)]
+    pub triggered: Option<bool>,
+    /// See `name`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// See `name`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// It may read temporary streams.
+    #[serde(default)]
+    pub temp: bool,
     /// The statement.
     pub sql: Option<String>,
     /// A graph instead of a statement.

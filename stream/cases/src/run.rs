@@ -122,6 +122,7 @@ impl Case {
             let plan =
                 Plan::with_functions(select, &options, &defined, users.clone()).map_err(refused(Stage::Plan))?;
             let id = rule.id.as_deref().unwrap_or("test");
+            sources.last_as_long_as(id, rule.temp, plan.inputs()).map_err(plan_refused)?;
             let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
                 .map_err(refused(Stage::Plan))?;
             let last = self.feed(&mut trial)?;

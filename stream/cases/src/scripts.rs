@@ -20,6 +20,10 @@ impl Functions for Known {
         lookup(name).is_some() || self.0.as_ref().is_some_and(|users| users.find(name).is_some())
     }
 
+    fn select_only(&self, name: &str) -> bool {
+        ["changed_cols", "row_number"].iter().any(|only| name.eq_ignore_ascii_case(only))
+    }
+
     fn check(&self, call: &Call) -> std::result::Result<(), String> {
         lookup(&call.name).map_or(Ok(()), |function| function.check(&call.args).map_err(|error| error.to_string()))
     }

@@ -53,6 +53,24 @@ impl Sources {
         self.by_name.get(name).map(|source| source.engine.clone())
     }
 
+    /// Temporary streams are for temporary rules.
+    ///
+    /// # Errors
+    /// The text that refuses the rule.
+    pub(crate) fn last_as_long_as<'a>(
+        &self,
+        rule: &str,
+        temp: bool,
+        mut inputs: impl Iterator<Item = &'a StreamDef>,
+    ) -> std::result::Result<(), String> {
+        let passing =
+            |input: &&StreamDef| self.by_name.get(&input.name).is_some_and(|source| source.create.options.temp);
+        match inputs.find(passing).filter(|_| !temp) {
+            Some(input) => Err(format!("temp stream {} cannot be used by rule {rule}, which is not temp", input.name)),
+            None => Ok(()),
+        }
+    }
+
     /// What sinks find around them: nothing but the schemas.
     pub(crate) fn hosts(&self) -> Hosts {
         Hosts { schemas: self.schemas.clone(), ..Hosts::default() }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edgeward_sql::ast::{CreateStream, DataType, Statement, StreamKind, TableKind};
+use edgeward_sql::ast::{CreateStream, Statement, StreamKind, TableKind};
 
 use crate::Step;
 
@@ -22,61 +22,46 @@ impl Definitions {
             Statement::Create(create) if step.replace => self.replace(*create),
             Statement::Create(create) => self.create(*create),
             Statement::Show(kind) => Ok(self.show(kind)),
-            Statement::Describe(kind, name) => Ok(vec![describe(self.get(kind, &name)?)]),
+            Statement::Describe(kind, name) => Ok(vec![self.get(kind, &name)?.described()]),
             Statement::Explain(kind, name) => self.get(kind, &name).map(|_| vec!["TO BE SUPPORTED".into()]),
             Statement::Drop(kind, name) => {
-                self.get(kind, &name).map_err(|error| format!("Drop {} fails: {error}.", word(kind)))?;
+                self.get(kind, &name).map_err(|error| kind.fails("Drop", &error))?;
                 self.by_name.remove(&name);
-                Ok(vec![format!("{} {name} is dropped.", title(kind))])
+                Ok(vec![kind.dropped(&name)])
             }
             Statement::Select(_) => Err(format!("Invalid stream statement: {}", step.sql)),
         }
     }
 
     fn create(&mut self, create: CreateStream) -> Answer {
-        let (kind, name) = (create.kind, create.name.clone());
-        let fails = |reason: &str| Err(format!("Create {} fails: {reason}.", word(kind)));
-        if self.by_name.contains_key(&name) {
-            return fails(&format!("Item {name} already exists"));
+        if self.by_name.contains_key(&create.name) {
+            return Err(create.exists());
         }
-        if let Err(reason) = check(&create) {
-            return fails(&reason);
-        }
-        self.by_name.insert(name.clone(), create);
-        Ok(vec![format!("{} {name} is created.", title(kind))])
+        check(&create).map_err(|reason| create.kind.fails("Create", &reason))?;
+        Ok(vec![self.put(create).created()])
     }
 
     fn replace(&mut self, create: CreateStream) -> Answer {
-        let (kind, name) = (create.kind, create.name.clone());
-        let fails = |reason: &str| Err(format!("Replace {} fails: {reason}.", word(kind)));
-        if let Some(old) = self.by_name.get(&name) {
-            let version = |create: &CreateStream| create.options.version.clone().unwrap_or_default();
-            let (new, old_version) = (version(&create), version(old));
-            if !(new.is_empty() && old_version.is_empty()) && new <= old_version {
-                return fails(&format!(
-                    "source {name} already exists with version ({old_version}), new version ({new})"
-                ));
-            }
-            if old.options.shared != create.options.shared {
-                return fails("SHARED cannot be changed");
-            }
+        if let Some(old) = self.by_name.get(&create.name) {
+            create.may_replace(old)?;
         }
-        if let Err(reason) = check(&create) {
-            return fails(&reason);
-        }
-        self.by_name.insert(name.clone(), create);
-        Ok(vec![format!("{} {name} is replaced.", title(kind))])
+        check(&create).map_err(|reason| create.kind.fails("Replace", &reason))?;
+        Ok(vec![self.put(create).replaced()])
+    }
+
+    fn put(&mut self, create: CreateStream) -> CreateStream {
+        self.by_name.insert(create.name.clone(), create.clone());
+        create
     }
 
     fn get(&self, kind: StreamKind, name: &str) -> Result<&CreateStream, String> {
-        let found = self.by_name.get(name).filter(|create| create.kind == kind);
-        found.ok_or_else(|| format!("{} {name} is not found.", title(kind)))
+        self.by_name.get(name).filter(|create| create.kind == kind).ok_or_else(|| kind.not_found(name))
     }
 
     fn show(&self, kind: StreamKind) -> Vec<String> {
         let names: Vec<String> =
             self.by_name.values().filter(|create| create.kind == kind).map(|create| create.name.clone()).collect();
-        if names.is_empty() { vec![format!("No {} definitions are found.", word(kind))] } else { names }
+        if names.is_empty() { vec![format!("No {} definitions are found.", kind.word())] } else { names }
     }
 }
 
@@ -91,53 +76,4 @@ pub(crate) fn check(create: &CreateStream) -> Result<(), String> {
         return Err("'KEY' is required for memory lookup table".into());
     }
     Ok(())
-}
-
-fn describe(create: &CreateStream) -> String {
-    let mut out = format!("Fields\n{}\n", "-".repeat(80));
-    for field in &create.fields {
-        out.push_str(&format!("{}\t{}\n", field.name, type_name(&field.data_type)));
-    }
-    out.push('\n');
-    let options = &create.options;
-    let lines = [
-        ("CONF_KEY", options.conf_key.clone()),
-        ("DATASOURCE", options.datasource.clone()),
-        ("FORMAT", options.format.clone()),
-        ("SCHEMAID", options.schema_id.clone()),
-        ("KEY", options.key.clone()),
-        ("RETAIN_SIZE", options.retain_size.map(|size| size.to_string())),
-        ("SHARED", options.shared.then(|| "true".into())),
-        ("STRICT_VALIDATION", options.strict_validation.then(|| "true".into())),
-        ("TIMESTAMP", options.timestamp.clone()),
-        ("TIMESTAMP_FORMAT", options.timestamp_format.clone()),
-        ("TYPE", options.source_type.clone()),
-    ];
-    for (key, value) in lines {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            out.push_str(&format!("{key}: {value}\n"));
-        }
-    }
-    out
-}
-
-/// A type as DESCRIBE prints it: its words in small letters, names of members as they are.
-fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Array(item) => format!("array({})", type_name(item)),
-        DataType::Struct(fields) => {
-            let members: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name, type_name(&field.data_type))).collect();
-            format!("struct({})", members.join(", "))
-        }
-        simple => simple.to_string().to_ascii_lowercase(),
-    }
-}
-
-fn title(kind: StreamKind) -> &'static str {
-    if kind == StreamKind::Stream { "Stream" } else { "Table" }
-}
-
-fn word(kind: StreamKind) -> &'static str {
-    if kind == StreamKind::Stream { "stream" } else { "table" }
 }

@@ -23,22 +23,6 @@ pub(crate) struct Catalog {
     confs: Arc<Confs>,
 }
 
-/// `Stream` or `Table`, as sentences begin.
-pub(crate) fn title(kind: StreamKind) -> &'static str {
-    match kind {
-        StreamKind::Stream => "Stream",
-        StreamKind::Table => "Table",
-    }
-}
-
-/// `stream` or `table`.
-pub(crate) fn word(kind: StreamKind) -> &'static str {
-    match kind {
-        StreamKind::Stream => "stream",
-        StreamKind::Table => "table",
-    }
-}
-
 impl Catalog {
     pub(crate) fn open(store: Store, hosts: Hosts, confs: Arc<Confs>) -> Result<Catalog> {
         let mut sources = BTreeMap::new();
@@ -97,7 +81,7 @@ impl Catalog {
     /// A definition by its name.
     pub(crate) fn get(&self, kind: StreamKind, name: &str) -> Result<CreateStream> {
         let found = self.sources.read().get(name).filter(|create| create.kind == kind).cloned();
-        found.ok_or_else(|| RulesError::not_found(format!("{} {name} is not found.", title(kind))))
+        found.ok_or_else(|| RulesError::not_found(kind.not_found(name)))
     }
 
     /// What the planner asks for.
@@ -107,11 +91,10 @@ impl Catalog {
 
     /// Creates a stream or table. `SHARED`, formats and properties are checked first.
     pub(crate) async fn create(&self, create: CreateStream) -> Result<()> {
-        let (kind, name) = (create.kind, create.name.clone());
+        let name = create.name.clone();
         self.check(&create)?;
         if self.sources.read().contains_key(&name) {
-            let message = format!("Create {} fails: Item {name} already exists.", word(kind));
-            return Err(RulesError::refused(Code::Stream, message));
+            return Err(RulesError::refused(Code::Stream, create.exists()));
         }
         self.put(create).await
     }
@@ -123,18 +106,7 @@ impl Catalog {
             *new = secrets::restored_text(new, old);
         }
         self.check(&create)?;
-        let refuse = |reason: &str| {
-            let message = format!("Replace {} fails: {reason}.", word(create.kind));
-            Err(RulesError::refused(Code::Stream, message))
-        };
-        let (old_version, version) = (old.options.version.as_deref(), create.options.version.as_deref());
-        let (old_version, version) = (old_version.unwrap_or_default(), version.unwrap_or_default());
-        if !(version.is_empty() && old_version.is_empty()) && version <= old_version {
-            return refuse("source already exists with a newer version");
-        }
-        if old.options.shared != create.options.shared {
-            return refuse("SHARED cannot be changed");
-        }
+        create.may_replace(&old).map_err(|message| RulesError::refused(Code::Stream, message))?;
         self.put(create).await
     }
 
@@ -148,7 +120,7 @@ impl Catalog {
 
     pub(crate) async fn drop(&self, kind: StreamKind, name: &str) -> Result<()> {
         if self.get(kind, name).is_err() {
-            let message = format!("Drop {} fails: {} is not found.", word(kind), name);
+            let message = kind.fails("Drop", &format!("{name} is not found"));
             return Err(RulesError::not_found(message));
         }
         self.store.delete(Kind::Source, name).await?;
@@ -157,7 +129,7 @@ impl Catalog {
     }
 
     fn check(&self, create: &CreateStream) -> Result<()> {
-        check_name(word(create.kind), &create.name)?;
+        check_name(create.kind.word(), &create.name)?;
         let refuse = |message: String| RulesError::refused(Code::Stream, message);
         if create.kind == StreamKind::Stream && create.options.datasource.is_none() {
             return Err(refuse(format!("Create stream fails: option DATASOURCE of {} is missing.", create.name)));
@@ -165,7 +137,7 @@ impl Catalog {
         let opened =
             if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
         let format = self.format(create).map(drop);
-        opened.and(format).map_err(|error| refuse(format!("Create {} fails: {error}.", word(create.kind))))
+        opened.and(format).map_err(|error| refuse(create.kind.fails("Create", &error.to_string())))
     }
 
     /// Makes the source of a stream.

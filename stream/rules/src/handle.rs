@@ -10,7 +10,7 @@ use edgeward_sql::ast::{Statement, StreamKind, TableKind};
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, described, title, word};
+use crate::catalog::{Catalog, described};
 use crate::conf::Confs;
 use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
@@ -137,7 +137,7 @@ impl Handle {
         match edgeward_sql::parse(sql)? {
             Statement::Create(create) => {
                 let _changes = self.registry.changes.lock().await;
-                let answer = format!("{} {} is created.", title(create.kind), create.name);
+                let answer = create.created();
                 if self.registry.world.catalog.len() >= self.registry.max_definitions {
                     return Err(RulesError::refused(Code::Stream, "too many streams; drop some or raise the limit"));
                 }
@@ -162,21 +162,22 @@ impl Handle {
         let _changes = self.registry.changes.lock().await;
         match edgeward_sql::parse(sql)? {
             Statement::Create(create) if create.kind == kind && create.name == name => {
+                let answer = create.replaced();
                 self.registry.world.catalog.replace(*create).await?;
                 self.registry.world.shared.forget(name);
-                Ok(format!("{} {name} is replaced.", title(kind)))
+                Ok(answer)
             }
             Statement::Create(create) => {
                 let message = format!(
                     "Replace {} fails: the sql statement must update the {} {name}, not {}.",
-                    word(kind),
-                    word(kind),
+                    kind.word(),
+                    kind.word(),
                     create.name
                 );
                 Err(RulesError::refused(Code::Stream, message))
             }
             _ => {
-                Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", word(kind))))
+                Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", kind.word())))
             }
         }
     }
@@ -189,12 +190,12 @@ impl Handle {
         let _changes = self.registry.changes.lock().await;
         let readers = self.registry.readers(name);
         if !force && let Some(reader) = readers.first() {
-            let message = format!("Drop {} fails: {name} is used by rule {reader}.", word(kind));
+            let message = kind.fails("Drop", &format!("{name} is used by rule {reader}"));
             return Err(RulesError::refused(Code::Stream, message));
         }
         self.registry.world.catalog.drop(kind, name).await?;
         self.registry.world.shared.forget(name);
-        Ok(format!("{} {name} is dropped.", title(kind)))
+        Ok(kind.dropped(name))
     }
 
     /// A definition as JSON.

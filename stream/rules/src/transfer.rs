@@ -7,12 +7,12 @@ use edgeward_connect::Schemas;
 use edgeward_sql::ast::{Statement, StreamKind};
 use serde_json::{Map, Value, json};
 
+use crate::Handle;
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
 use crate::rest::schemas;
 use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
-use crate::{Handle, catalog};
 
 /// The maps of an export that this version never fills.
 const EMPTY: [&str; 3] = ["nativePlugins", "portablePlugins", "Service"];
@@ -213,7 +213,7 @@ impl Handle {
         match edgeward_sql::parse(sql)? {
             Statement::Create(create) if create.kind == kind && create.name == name => {}
             _ => {
-                let message = format!("{name} is no CREATE {} statement of this name", catalog::word(kind));
+                let message = format!("{name} is no CREATE {} statement of this name", kind.word());
                 return Err(RulesError::refused(Code::Stream, message));
             }
         }

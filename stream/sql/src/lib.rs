@@ -13,6 +13,7 @@ mod error;
 mod lexer;
 mod parser;
 mod printer;
+mod sentences;
 
 pub use error::SqlError;
 pub use lexer::is_keyword;

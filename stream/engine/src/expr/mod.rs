@@ -12,7 +12,7 @@ use edgeward_functions::{Context, Function, UserFunction, Value};
 use edgeward_sql::ast::BinaryOp;
 
 pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Numbering, Scope, ScopeInput};
-pub(crate) use walk::{columns, has_aggregate};
+pub(crate) use walk::{columns, first_call, has_aggregate};
 
 use crate::Row;
 

@@ -30,6 +30,20 @@ pub(crate) fn has_aggregate<'a>(
     false
 }
 
+/// The first of these functions that an expression calls.
+pub(crate) fn first_call<'a>(expr: &'a Expr, names: &[&str]) -> Option<&'a str> {
+    let mut pending = vec![expr];
+    while let Some(expr) = pending.pop() {
+        match expr {
+            Expr::Call(call) if names.iter().any(|name| call.name.eq_ignore_ascii_case(name)) => {
+                return Some(&call.name);
+            }
+            _ => children(expr, &mut pending),
+        }
+    }
+    None
+}
+
 /// The columns an expression names.
 pub(crate) fn columns(expr: &Expr) -> Vec<&Expr> {
     let (mut pending, mut found) = (vec![expr], Vec::new());

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use edgeward_sql::ast::{BinaryOp, Expr, JoinKind, SelectField, WindowKind};
 
 use super::Plan;
-use crate::expr::has_aggregate;
+use crate::expr::{first_call, has_aggregate};
 use crate::{EngineError, StreamDef};
 
 /// Checks a statement as a whole; columns and calls are checked when they are compiled.
@@ -43,7 +43,28 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
     if plan.options.send_meta_to_sink && (select.window.is_some() || !select.joins.is_empty()) {
         return refuse("Invalid option sendMetaToSink, it can not be applied to window");
     }
+    hits(plan)?;
     duplicates(&select.fields)
+}
+
+/// What counts rows of a rule has no meaning where there are groups.
+fn hits(plan: &Plan) -> Result<(), EngineError> {
+    let select = &plan.select;
+    let aliases = super::aliases(select);
+    let fields = select.fields.iter().filter_map(|field| match field {
+        SelectField::Expr { expr, .. } => Some(expr),
+        SelectField::All { .. } => None,
+    });
+    let aggregates = |expr| has_aggregate(expr, &aliases, plan.users.as_deref());
+    if select.window.is_none() && select.joins.is_empty() && !fields.clone().any(aggregates) {
+        return Ok(());
+    }
+    let clauses = select.condition.iter().chain(&select.having).chain(&select.group_by);
+    let found = fields.chain(clauses).find_map(|expr| first_call(expr, &["last_hit_count", "last_hit_time"]));
+    match found {
+        Some(name) => Err(EngineError::Plan(format!("function {name} is not allowed in an aggregate query"))),
+        None => Ok(()),
+    }
 }
 
 /// Whether a condition is an equality, or a conjunction with one.

@@ -9,6 +9,9 @@ pub trait Functions {
     /// Whether there is a function of this name.
     fn knows(&self, name: &str) -> bool;
 
+    /// Whether it may stand in the select list only.
+    fn select_only(&self, name: &str) -> bool;
+
     /// Checks the arguments of a call: their number and the types of literals.
     ///
     /// # Errors
@@ -18,10 +21,15 @@ pub trait Functions {
 
 impl Parser<'_> {
     pub(super) fn knows(&self, name: &str) -> Result<()> {
-        if self.functions.is_none_or(|functions| functions.knows(name)) {
-            return Ok(());
+        let Some(functions) = self.functions else { return Ok(()) };
+        if !functions.knows(name) {
+            return Err(SqlError::Clause(format!("function {name} not found")));
         }
-        Err(SqlError::Clause(format!("function {name} not found")))
+        if !self.selecting && functions.select_only(name) {
+            let text = format!("function {name} can only be used inside the select clause");
+            return Err(SqlError::Clause(text));
+        }
+        Ok(())
     }
 
     pub(super) fn checked(&self, call: &Call) -> Result<()> {

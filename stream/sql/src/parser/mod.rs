@@ -103,11 +103,13 @@ pub(crate) struct Parser<'a> {
     at: usize,
     depth: usize,
     functions: Option<&'a dyn Functions>,
+    /// In the select list.
+    selecting: bool,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
-        Parser { text, tokens: lex(text), at: 0, depth: 0, functions: None }
+        Parser { text, tokens: lex(text), at: 0, depth: 0, functions: None, selecting: false }
     }
 
     fn statement(&mut self) -> Result<Statement> {

@@ -8,7 +8,9 @@ use crate::lexer::{Keyword, Kind};
 impl Parser<'_> {
     /// What follows SELECT.
     pub(super) fn select(&mut self) -> Result<Select> {
+        self.selecting = true;
         let fields = self.fields()?;
+        self.selecting = false;
         self.expect_keyword(Keyword::From, "FROM")?;
         let from = self.source()?;
         let joins = self.joins()?;

@@ -108,7 +108,11 @@ struct Only;
 
 impl crate::Functions for Only {
     fn knows(&self, name: &str) -> bool {
-        name == "f"
+        name == "f" || name == "only"
+    }
+
+    fn select_only(&self, name: &str) -> bool {
+        name == "only"
     }
 
     fn check(&self, call: &crate::ast::Call) -> std::result::Result<(), String> {
@@ -123,6 +127,8 @@ fn calls_are_checked_where_they_stand() {
         ("SELECT g(a,) FROM", "function g not found"),
         ("SELECT f(a, b) FROM", "Expect 1 arguments but found 2."),
         ("SELECT f(g()) FROM s", "function g not found"),
+        ("SELECT only(a) FROM s", ""),
+        ("SELECT a FROM s WHERE only(a)", "function only can only be used inside the select clause"),
         ("SELECT f(a) FROM", "found \"EOF\", expected source name."),
     ] {
         let found = crate::parse_all_with(text, &Only).map_or_else(|error| error.to_string(), |_| String::new());
