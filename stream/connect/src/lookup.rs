@@ -77,3 +77,50 @@ pub(crate) fn matches(row: &Map, query: LookupQuery<'_>) -> bool {
     };
     query.keys.iter().zip(query.values).all(|(key, wanted)| row.get(key).is_some_and(|known| same(known, wanted)))
 }
+
+#[cfg(test)]
+mod tests {
+    use edgeward_engine::{LookupOptions, Stream, StreamDef};
+    use edgeward_sql::ast::Statement;
+    use serde_json::json;
+
+    use crate::testing::{props, start_rule};
+    use crate::{Hosts, LookupRequest, registry};
+
+    /// Rows of a SQLite file beside those of a stream, as a user writes it.
+    async fn joined(select: &str, options: LookupOptions) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let database = rusqlite::Connection::open(&file).unwrap();
+        database
+            .execute_batch(
+                "CREATE TABLE t (id INT, name TEXT, x INT); INSERT INTO t VALUES (1, 'a', 5), (2, 'b', 6), (2, 'c', 7)",
+            )
+            .unwrap();
+        let create = r#"CREATE TABLE t (id BIGINT, name STRING) WITH (DATASOURCE="t", TYPE="sql", KIND="lookup")"#;
+        let Ok(Statement::Create(create)) = edgeward_sql::parse(create) else { panic!("a table") };
+        let props = props(&json!({"url": format!("sqlite://{}", file.display())}));
+        let request = LookupRequest { datasource: "t".into(), key: None, props };
+        let source = registry::lookup("sql", &request, &Hosts::default()).unwrap();
+        let table = Stream::of_lookup(StreamDef::new(&create), source, options);
+        let data = json!({"data": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 1}], "interval": 1, "loop": false});
+        let stream = ("simulator", r#"CREATE STREAM s () WITH (DATASOURCE="")"#, &data);
+        let (rows, ended) = start_rule(select, stream, &[table], &Hosts::default()).unwrap().all().await;
+        ended.unwrap();
+        rows
+    }
+
+    #[tokio::test]
+    async fn rules_join_tables() {
+        let (a, b) = (r#"{"id":1,"name":"a"}"#, [r#"{"id":2,"name":"b"}"#, r#"{"id":2,"name":"c"}"#]);
+        let kept = LookupOptions { cache: true, cache_missing_key: true, ..LookupOptions::default() };
+        for options in [LookupOptions::default(), kept] {
+            let select = "SELECT s.id, t.name FROM s INNER JOIN t ON s.id = t.id";
+            assert_eq!(joined(select, options.clone()).await, [a, b[0], b[1], a]);
+            let select = "SELECT s.id, t.name FROM s LEFT JOIN t ON s.id = t.id";
+            assert_eq!(joined(select, options.clone()).await, [a, b[0], b[1], r#"{"id":3}"#, a]);
+            let select = "SELECT s.id, t.name FROM s INNER JOIN t ON s.id = t.id AND t.name = \"c\"";
+            assert_eq!(joined(select, options).await, [b[1]]);
+        }
+    }
+}

@@ -70,6 +70,16 @@ pub(crate) fn start(
     properties: &serde_json::Value,
     hosts: &Hosts,
 ) -> Result<Running, ConnectError> {
+    start_rule("SELECT * FROM s", (kind, create, properties), &[], hosts)
+}
+
+/// Starts a source with a rule over its stream `s` and these lookup tables.
+pub(crate) fn start_rule(
+    select: &str,
+    (kind, create, properties): (&str, &str, &serde_json::Value),
+    tables: &[Arc<Stream>],
+    hosts: &Hosts,
+) -> Result<Running, ConnectError> {
     let parsed = parsed(create);
     let source = registry::source(
         kind,
@@ -81,12 +91,12 @@ pub(crate) fn start(
         },
         hosts,
     )?;
-    run(&parsed, &props(properties), source, hosts)
+    run((select, tables), &parsed, &props(properties), source, hosts)
 }
 
 /// Starts a source that was made already.
 pub(crate) fn start_source(create: &str, source: Box<dyn Source>) -> Running {
-    run(&parsed(create), &Props::default(), source, &Hosts::default()).unwrap()
+    run(("SELECT * FROM s", &[]), &parsed(create), &Props::default(), source, &Hosts::default()).unwrap()
 }
 
 fn parsed(create: &str) -> CreateStream {
@@ -94,13 +104,15 @@ fn parsed(create: &str) -> CreateStream {
     *create
 }
 
-fn run(create: &CreateStream, props: &Props, source: Box<dyn Source>, hosts: &Hosts) -> Result<Running, ConnectError> {
-    let (Ok(Statement::Select(select)), options) = (
-        edgeward_sql::parse(&format!("SELECT * FROM {}", create.name)),
-        RuleOptions { disable_buffer_full_discard: true, send_error: true, qos: 1, ..RuleOptions::default() },
-    ) else {
-        panic!("a select")
-    };
+fn run(
+    (select, tables): (&str, &[Arc<Stream>]),
+    create: &CreateStream,
+    props: &Props,
+    source: Box<dyn Source>,
+    hosts: &Hosts,
+) -> Result<Running, ConnectError> {
+    let options = RuleOptions { disable_buffer_full_discard: true, send_error: true, qos: 1, ..RuleOptions::default() };
+    let Ok(Statement::Select(select)) = edgeward_sql::parse(select) else { panic!("no select: {select}") };
     let definition = StreamDef::new(create);
     let format = FormatRequest {
         format: create.options.format.as_deref().unwrap_or_default(),
@@ -111,12 +123,14 @@ fn run(create: &CreateStream, props: &Props, source: Box<dyn Source>, hosts: &Ho
     };
     let decoder = decoder(&format, &hosts.schemas)?;
     let stream = Stream::new(definition.clone(), decoder);
-    let plan = Plan::new(&select, &options, &|_| Some(definition.clone())).unwrap();
+    let table = |name: &str| tables.iter().map(|table| table.definition()).find(|table| *table.name == *name);
+    let plan = Plan::new(&select, &options, &|name| Some(table(name).unwrap_or(&definition).clone())).unwrap();
     let tasks = Tasks::root("test");
     let (sender, rows) = mpsc::channel(10_000);
     let sink =
         SinkInput { kind: "test".into(), sink: Box::new(Collect(sender)), buffer_length: 10_000, omit_if_empty: false };
-    let rule = RuleTask::start("r", &plan, vec![stream.clone()], vec![sink], None, &tasks).unwrap();
+    let streams = [std::slice::from_ref(&stream), tables].concat();
+    let rule = RuleTask::start("r", &plan, streams, vec![sink], None, &tasks).unwrap();
     let running = stream.clone();
     let (done, ended) = tokio::sync::oneshot::channel();
     let context = SourceContext { emitter: Emitter::new(stream.clone()), tasks: tasks.clone() };

@@ -287,7 +287,8 @@ impl Broker {
             answer.each(|answer| {
                 answer.i32()?;
                 fetched.error = answer.i16()?;
-                (answer.i64()?, answer.i64()?);
+                answer.i64()?;
+                answer.i64()?;
                 answer.each(|answer| answer.i64().and(answer.i64()).map(|_| ()))?;
                 fetched.records = answer.bytes()?;
                 Ok(())
@@ -322,7 +323,8 @@ impl Broker {
             answer.each(|answer| {
                 answer.i32()?;
                 error = answer.i16()?;
-                (answer.i64()?, answer.i64()?);
+                answer.i64()?;
+                answer.i64()?;
                 Ok(())
             })
         });

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::config::Server;
 use super::resp::{Client, Reply, command};
-use crate::peer::{Peer, free_port};
+use crate::peer::{Peer, certificate, free_port};
 use crate::testing::{emission, look, props, request, start, until_some};
 use crate::{Hosts, LookupRequest, registry};
 
@@ -174,4 +174,23 @@ async fn a_wrong_password_is_told() {
     let Some(redis) = Redis::start(&["--requirepass", "geheim"]).await else { return };
     let error = redis.send(json!({"key": "k"}), r#"[{"n":1}]"#).await.unwrap_err();
     assert!(matches!(&error, SinkError::Recoverable(text) if text.contains("NOAUTH")), "{error:?}");
+}
+
+#[tokio::test]
+async fn rows_pass_with_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((certificate, key)) = certificate(folder.path()) else { return };
+    let (certificate, port) = (certificate.to_str().unwrap(), free_port().to_string());
+    let tls = ["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-ca-cert-file", certificate];
+    let pair = ["--tls-cert-file", certificate, "--tls-key-file", key.to_str().unwrap()];
+    let rest = ["--bind", "127.0.0.1", "--save", "", "--dir", folder.path().to_str().unwrap()];
+    let Some(_peer) = Peer::start("redis-server", &[&tls[..], &pair, &rest].concat()) else { return };
+    let properties = json!({"addr": format!("127.0.0.1:{port}"), "key": "k", "rootCaPath": certificate});
+    let server = Server::read(&props(&properties), None).unwrap();
+    let mut client = until_some(async || Client::connect(&server).await.ok()).await;
+    let mut sink = registry::sink("redis", &request(&properties), &Hosts::default()).unwrap().sink;
+    sink.send(&emission(r#"[{"n":1}]"#)).await.unwrap();
+    let mut ask = Vec::new();
+    command(&[b"GET", b"k"], &mut ask);
+    assert_eq!(client.calls(&ask, 1).await, Ok(vec![Reply::Bulk(r#"{"n":1}"#.into())]));
 }
