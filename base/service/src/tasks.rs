@@ -51,6 +51,8 @@ impl Tasks {
     {
         let counted_above: Vec<_> = self.inner.above.iter().map(TaskTracker::token).collect();
         let node = self.inner.name.clone();
+        // Boxed, because a future that awaits one it was given takes the room of both.
+        let future = Box::pin(future);
         self.inner.tracker.spawn(async move {
             // Dropped with the task, also when the task panics, so a waiting parent is never left hanging.
             let _counted_above = counted_above;

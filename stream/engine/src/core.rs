@@ -149,10 +149,26 @@ impl Core {
         self.analytic.hit(&program.analytic, self.context.now);
         if self.window.is_some() {
             self.enter_window(&tuple, out);
+        } else if program.plain {
+            self.pass(&tuple, out);
         } else {
             let rows = vec![tuple];
             let collection = self.collect(rows);
             self.emit(None, collection, out);
+        }
+    }
+
+    /// The commonest rule: each row by itself is projected and sent.
+    fn pass(&mut self, tuple: &Tuple, out: &mut Vec<Emission>) {
+        self.cells.iter_mut().for_each(|cell| drop(cell.take()));
+        let scene = Scene { cells: &self.cells, ..scene(tuple, &self.context) };
+        let mut rows = Vec::with_capacity(1);
+        match self.program.projection.run_row(&tuple.row, &scene, &mut self.analytic, &mut rows) {
+            Ok(()) => {
+                self.metrics.emitted += 1;
+                out.push(Emission::of_rows(self.context.now, rows));
+            }
+            Err(error) => self.fail(&error.to_string(), out),
         }
     }
 
@@ -386,10 +402,7 @@ impl Core {
         let keys: Result<Vec<Value>, Error> =
             self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
         let mut rows = Vec::with_capacity(1);
-        match self.program.projection.is_whole_row() {
-            Some(send_nil) => rows.push(OutRow::Whole(tuple.row.clone(), send_nil)),
-            None => self.program.projection.run(&scene, &mut self.analytic, &mut rows)?,
-        }
+        self.program.projection.run_row(&tuple.row, &scene, &mut self.analytic, &mut rows)?;
         out.push((keys?, rows));
         if self.program.grouped {
             self.context.agg_hits = (self.context.agg_hits.0 + 1, self.context.now);

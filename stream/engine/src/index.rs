@@ -1,7 +1,7 @@
 //! An index over the conditions of the rules of one stream, so that a row costs as much as it has matches, not as there are rules.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use edgeward_functions::Value;
@@ -14,7 +14,7 @@ use crate::expr::Expr;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     always: BTreeSet<usize>,
-    columns: BTreeMap<usize, Column>,
+    columns: Vec<(usize, Column)>,
 }
 
 /// The rules whose condition compares one column, by what they compare it with.
@@ -24,6 +24,8 @@ struct Column {
     above: BTreeSet<(Number, usize)>,
     /// `column < number` and `<=`.
     below: BTreeSet<(Number, usize)>,
+    /// The least of `above` and the greatest of `below`: most rows meet none of them.
+    bounds: (Option<f64>, Option<f64>),
     /// `column = number`.
     equal: BTreeSet<(Number, usize)>,
     /// `column = text`.
@@ -49,13 +51,18 @@ impl Index {
             self.always.insert(position);
             return;
         };
-        let column = self.columns.entry(slot).or_default();
+        let at = self.columns.iter().position(|(known, _)| *known == slot).unwrap_or_else(|| {
+            self.columns.push((slot, Column::default()));
+            self.columns.len() - 1
+        });
+        let column = &mut self.columns[at].1;
         match place {
             Place::Above(number) => column.above.insert((number, position)),
             Place::Below(number) => column.below.insert((number, position)),
             Place::Equal(number) => column.equal.insert((number, position)),
             Place::Text(text) => column.texts.entry(text).or_default().insert(position),
         };
+        column.rebound();
     }
 
     /// Takes out a rule that was taken in with this condition.
@@ -64,22 +71,26 @@ impl Index {
             self.always.remove(&position);
             return;
         };
-        let Some(column) = self.columns.get_mut(&slot) else { return };
+        let Some(at) = self.columns.iter().position(|(known, _)| *known == slot) else { return };
+        let column = &mut self.columns[at].1;
         match place {
             Place::Above(number) => _ = column.above.remove(&(number, position)),
             Place::Below(number) => _ = column.below.remove(&(number, position)),
             Place::Equal(number) => _ = column.equal.remove(&(number, position)),
             Place::Text(text) => column.forget(&text, position),
         }
+        column.rebound();
         if column.is_empty() {
-            self.columns.remove(&slot);
+            self.columns.swap_remove(at);
         }
     }
 
     /// Adds the positions of the rules that may want the row: every rule that does, and few others. The rule's own condition decides.
     #[inline]
     pub(crate) fn select(&self, row: &Row, wanted: &mut Vec<usize>) {
-        wanted.extend(&self.always);
+        if !self.always.is_empty() {
+            wanted.extend(&self.always);
+        }
         for (slot, column) in &self.columns {
             column.select(row.get(*slot), wanted);
         }
@@ -87,6 +98,10 @@ impl Index {
 }
 
 impl Column {
+    fn rebound(&mut self) {
+        self.bounds = (self.above.first().map(|(least, _)| least.0), self.below.last().map(|(greatest, _)| greatest.0));
+    }
+
     fn is_empty(&self) -> bool {
         self.above.is_empty() && self.below.is_empty() && self.equal.is_empty() && self.texts.is_empty()
     }
@@ -125,14 +140,20 @@ impl Column {
 
     #[inline]
     fn number(&self, value: f64, wanted: &mut Vec<usize>) {
-        wanted.extend(self.above.iter().take_while(|(number, _)| number.0 <= value).map(|(_, position)| position));
-        wanted
-            .extend(self.below.iter().rev().take_while(|(number, _)| number.0 >= value).map(|(_, position)| position));
+        if self.bounds.0.is_some_and(|least| least <= value) {
+            wanted.extend(self.above.iter().take_while(|(number, _)| number.0 <= value).map(|(_, position)| position));
+        }
+        if self.bounds.1.is_some_and(|greatest| greatest >= value) {
+            let met = self.below.iter().rev().take_while(|(number, _)| number.0 >= value);
+            wanted.extend(met.map(|(_, position)| position));
+        }
         if !self.equal.is_empty() {
             let same = (Number::new(value), 0)..=(Number::new(value), usize::MAX);
             wanted.extend(self.equal.range(same).map(|(_, position)| position));
         }
-        self.texts(wanted);
+        if !self.texts.is_empty() {
+            self.texts(wanted);
+        }
     }
 
     /// Those that compare with a number: the value is none and they must say so.

@@ -25,6 +25,8 @@ pub(crate) struct Layout {
 struct Column {
     name: Arc<str>,
     declared: Option<ColumnType>,
+    /// Its numbers are floats.
+    floats: bool,
 }
 
 /// How many keys of a payload are remembered in order.
@@ -45,7 +47,11 @@ impl Layout {
         let name: Arc<str> = name.into();
         let declared = definition.fields.iter().find(|field| *field.name == *name).map(|field| field.data_type.clone());
         self.by_name.insert(name.clone(), slot);
-        self.columns.push(Column { name, declared });
+        let floats = match &declared {
+            None => self.numbers == Numbers::Float,
+            Some(declared) => *declared == ColumnType::Float,
+        };
+        self.columns.push(Column { name, declared, floats });
         self.order.clear();
         slot
     }
@@ -55,13 +61,16 @@ impl Layout {
         self.numbers
     }
 
-    /// Fills `slots` from one JSON object. Later duplicates of a key win.
+    /// Fills `slots`, made as many as there are columns, from one JSON object. Later duplicates of a key win.
     ///
     /// # Errors
     /// The payload is no JSON object, or a declared column has another type; the text is what the rule's sinks see.
-    pub(crate) fn scan(&mut self, payload: &Bytes, slots: &mut Vec<Slot>) -> Result<(), String> {
-        slots.clear();
-        slots.resize_with(self.columns.len(), || Slot::Ready(Value::Nil));
+    pub(crate) fn scan(&mut self, payload: &Bytes, slots: &mut Box<[Slot]>) -> Result<(), String> {
+        if slots.len() == self.columns.len() {
+            slots.fill_with(|| Slot::Ready(Value::Nil));
+        } else {
+            *slots = self.columns.iter().map(|_| Slot::Ready(Value::Nil)).collect();
+        }
         let mut cursor = Cursor::new(payload);
         cursor.blank();
         let mut members = cursor.members().map_err(text)?;
@@ -106,6 +115,12 @@ impl Layout {
     #[inline]
     fn read(&self, cursor: &mut Cursor<'_>, slot: usize, out: &mut Slot) -> Result<(), String> {
         let column = &self.columns[slot];
+        if column.floats
+            && let Some(float) = cursor.short_float()
+        {
+            *out = Slot::Ready(Value::Float(float));
+            return Ok(());
+        }
         let read = match (&column.declared, cursor.peek()) {
             (None, Some(b'-' | b'0'..=b'9')) => cursor.number(self.numbers).map(Slot::Ready),
             (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::Ready),
@@ -126,10 +141,9 @@ impl Layout {
         conform(&column.name, cursor.value(Numbers::WholeAsInt, 1).map_err(text)?, declared)
     }
 
-    /// Fills `slots` from a decoded row.
-    pub(crate) fn pick(&self, row: &Map, slots: &mut Vec<Slot>) {
-        slots.clear();
-        slots.extend(self.columns.iter().map(|column| Slot::Ready(row.get(&column.name).cloned().unwrap_or_default())));
+    /// The slots of a decoded row.
+    pub(crate) fn pick(&self, row: &Map) -> Box<[Slot]> {
+        self.columns.iter().map(|column| Slot::Ready(row.get(&column.name).cloned().unwrap_or_default())).collect()
     }
 }
 

@@ -56,6 +56,18 @@ impl Row {
         Row { slots, origin, at, event: None, meta: None, all: OnceLock::new() }
     }
 
+    /// A row of nothing, to be filled.
+    pub(crate) fn empty() -> Row {
+        Row::new(Box::default(), Origin::Joined(Box::default()), 0)
+    }
+
+    /// Lets go of the message, so that a stream at rest holds none; the slots stay for the next one.
+    pub(crate) fn forget(&mut self) {
+        self.origin = Origin::Joined(Box::default());
+        self.meta = None;
+        self.all.take();
+    }
+
     /// The value of a slot; nil when the row was decoded before the slot was wanted, or lacks the column.
     #[inline]
     pub fn get(&self, slot: usize) -> &Value {

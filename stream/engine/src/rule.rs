@@ -219,7 +219,10 @@ impl Runner {
                     self.turn(&mut inbox, &mut out);
                     self.shared.busy.lock().add(begin);
                 }
-                Some((program, streams)) => self.asking_turn(&program, &streams, &mut inbox, &mut out).await,
+                // Boxed: few rules have it, and all would be larger by it.
+                Some((program, streams)) => {
+                    Box::pin(self.asking_turn(&program, &streams, &mut inbox, &mut out)).await;
+                }
             }
             for emission in out.drain(..) {
                 self.send(emission).await;

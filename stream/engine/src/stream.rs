@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::lookup::{Lookup, LookupOptions, LookupSource};
 use crate::plan::Program;
 use crate::queue::{Abandon, Queue};
-use crate::row::{Origin, Row, Slot};
+use crate::row::{Origin, Row};
 use crate::source::{Body, Connection, Decode, Message};
 use crate::{Ack, Meta, StreamDef};
 
@@ -41,8 +41,8 @@ struct State {
     /// The rules' places; those of rules that went are taken by the next to come.
     taps: Vec<Option<Tap>>,
     vacant: Vec<usize>,
-    /// Slots of the row being decoded, reused until some rule keeps the row.
-    scratch: Vec<Slot>,
+    /// The row being worked on; it moves to the heap only when some rule keeps it.
+    row: Row,
     /// Which rules a row may concern.
     index: Index,
     /// Positions of the rules a row may concern, reused.
@@ -115,7 +115,7 @@ impl Stream {
             decoder,
             taps: Vec::new(),
             vacant: Vec::new(),
-            scratch: Vec::new(),
+            row: Row::empty(),
             index: Index::default(),
             wanted: Vec::new(),
             full: Vec::new(),
@@ -191,9 +191,8 @@ impl Stream {
 
     /// A row of a decoded map, as a saved state brings it back.
     pub(crate) fn row_of(&self, map: &Arc<Map>, at: i64) -> Row {
-        let mut slots = Vec::new();
-        self.state.lock().layout.pick(map, &mut slots);
-        Row::new(slots.into_boxed_slice(), Origin::Map(map.clone()), at)
+        let slots = self.state.lock().layout.pick(map);
+        Row::new(slots, Origin::Map(map.clone()), at)
     }
 
     /// Sends rows to `queue` from now on; undone by dropping the answer.
@@ -295,10 +294,9 @@ impl State {
                 _ => Err("cannot parse JSON: a row must be an object".to_string()),
             };
         }
-        let mut slots = std::mem::take(&mut self.scratch);
-        self.layout.scan(&payload, &mut slots)?;
-        let numbers = self.layout.numbers();
-        self.route(slots, Origin::Json(payload, numbers), now, meta, ack);
+        self.layout.scan(&payload, &mut self.row.slots)?;
+        self.row.origin = Origin::Json(payload, self.layout.numbers());
+        self.route(now, meta, ack);
         Ok(())
     }
 
@@ -308,31 +306,35 @@ impl State {
             Some(definition) => Arc::new(convert_fields(&definition.fields, &map, definition)?),
             None => map,
         };
-        let mut slots = std::mem::take(&mut self.scratch);
-        self.layout.pick(&map, &mut slots);
-        self.route(slots, Origin::Map(map), now, meta, ack);
+        self.row.slots = self.layout.pick(&map);
+        self.row.origin = Origin::Map(map);
+        self.route(now, meta, ack);
         Ok(())
     }
 
-    /// Offers a row to every rule; only a row that someone keeps is moved to the heap for good.
-    fn route(&mut self, slots: Vec<Slot>, origin: Origin, now: i64, meta: Option<Meta>, ack: &Option<Ack>) {
-        let mut row = Row::new(slots.into_boxed_slice(), origin, now);
-        row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&row));
-        row.meta = meta;
+    /// Offers the row whose slots and origin are set to every rule it may concern.
+    fn route(&mut self, now: i64, meta: Option<Meta>, ack: &Option<Ack>) {
+        self.row.at = now;
+        self.row.meta = meta;
+        self.row.event = self.timestamp.as_ref().and_then(|timestamp| timestamp.read(&self.row));
+        self.index.select(&self.row, &mut self.wanted);
+        if !self.wanted.is_empty() {
+            self.offer(ack);
+        }
+        self.row.forget();
+    }
+
+    fn offer(&mut self, ack: &Option<Ack>) {
         let mut kept: Option<Arc<Row>> = None;
-        let mut row = Some(row);
         let mut wanted = std::mem::take(&mut self.wanted);
-        row.iter().for_each(|row| self.index.select(row, &mut wanted));
         for position in wanted.drain(..) {
-            let (Some(Some(tap)), Some(seen)) = (self.taps.get_mut(position), kept.as_deref().or(row.as_ref())) else {
-                continue;
-            };
+            let Some(Some(tap)) = self.taps.get_mut(position) else { continue };
+            let seen = kept.as_deref().unwrap_or(&self.row);
             let item = match tap.filter.as_mut().map_or(Ok(true), |filter| filter.keeps(seen)) {
                 Ok(false) => continue,
                 Ok(true) => {
                     // The first rule that keeps the row moves it to the heap; the others share it.
-                    kept = kept.or_else(|| row.take().map(Arc::new));
-                    let Some(kept) = &kept else { continue };
+                    let kept = kept.get_or_insert_with(|| Arc::new(std::mem::replace(&mut self.row, Row::empty())));
                     Item::Row(tap.input, kept.clone(), ack.clone())
                 }
                 Err(text) => Item::Error(text.into(), ack.clone()),
@@ -342,9 +344,6 @@ impl State {
             }
         }
         self.wanted = wanted;
-        if let Some(row) = row {
-            self.scratch = row.slots.into_vec();
-        }
     }
 
     fn error(&mut self, text: &str, ack: Option<&Ack>) {

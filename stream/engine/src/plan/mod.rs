@@ -44,6 +44,8 @@ pub(crate) struct Program {
     pub(crate) joins: Vec<JoinPlan>,
     /// Aggregates of WHERE, over all rows of a window, and the condition that uses them.
     pub(crate) late_filter: Option<(Vec<AggregateCall>, Expr)>,
+    /// Without a window each row by itself becomes one row of output.
+    pub(crate) plain: bool,
     /// One output row for each group rather than for each row.
     pub(crate) grouped: bool,
     pub(crate) group_by: Vec<Expr>,
@@ -185,7 +187,11 @@ impl Plan {
             other => (other, None),
         };
         let grouped = !aggregates.is_empty() || !group_by.is_empty();
+        let (joins, order_by) = (joins?, order_by?);
+        let orders = !order_by.is_empty() || !numberings.is_empty() || select.limit.is_some();
+        let selects = late_filter.is_some() || having.is_some() || projection.has_srf();
         Ok(Program {
+            plain: window.is_none() && joins.is_empty() && !grouped && !orders && !selects,
             inputs: scope.inputs.len(),
             // A stream is read by many rules: none may hold it up.
             filter_in_stream: analytic.is_empty() && scope.inputs.len() == 1 && !calls_users,
@@ -195,13 +201,13 @@ impl Plan {
             analytic,
             filter,
             window,
-            joins: joins?,
+            joins,
             late_filter,
             grouped,
             group_by,
             aggregates,
             having,
-            order_by: order_by?,
+            order_by,
             limit: select.limit.and_then(|limit| usize::try_from(limit).ok()),
             projection,
             cells,

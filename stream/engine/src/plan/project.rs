@@ -5,11 +5,11 @@ use std::sync::Arc;
 use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
 use edgeward_sql::ast::{Call, Expr as Syntax, Select, SelectField};
 
-use crate::EngineError;
 use crate::analytic::AnalyticState;
 use crate::emission::{Header, OutRow};
 use crate::expr::{Compiler, Expr, Scene};
 use crate::options::RuleOptions;
+use crate::{EngineError, Row};
 
 /// One computed column.
 #[derive(Debug)]
@@ -182,21 +182,34 @@ impl Projection {
         }
     }
 
-    /// Whether a row of output is the row of input as it is, and if so whether with its nil columns.
-    pub(crate) fn is_whole_row(&self) -> Option<bool> {
+    /// As [`Projection::run`] for a row that output may share.
+    ///
+    /// # Errors
+    /// The first error of a column.
+    pub(crate) fn run_row(
+        &self,
+        row: &Arc<Row>,
+        scene: &Scene<'_>,
+        state: &mut AnalyticState,
+        out: &mut Vec<OutRow>,
+    ) -> Result<(), Error> {
         let whole = matches!(self.wild.as_slice(), [Expr::All(None)])
             && self.fields.is_empty()
             && self.except.is_empty()
             && self.srf.is_none()
             && self.changes.is_empty();
-        whole.then_some(self.send_nil)
+        if !whole {
+            return self.run(scene, state, out);
+        }
+        out.push(OutRow::Whole(row.clone(), self.send_nil));
+        Ok(())
     }
 
     /// The output rows of one row; several only with a set-returning function.
     ///
     /// # Errors
     /// The first error of a column.
-    pub(crate) fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState, out: &mut Vec<OutRow>) -> Result<(), Error> {
+    fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState, out: &mut Vec<OutRow>) -> Result<(), Error> {
         if let Some(header) = &self.header {
             let values: Result<Vec<Value>, Error> =
                 self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();

@@ -18,6 +18,8 @@ pub(crate) struct TimeWindow {
     length: i64,
     interval: i64,
     zone: TimeZone,
+    /// The zone's distance from UTC in ms, if it is always the same.
+    offset: Option<i64>,
     /// Rows of the windows that have any, by start.
     open: BTreeMap<i64, Collection>,
     /// End of the next window to close; unknown in event time before the first row.
@@ -26,15 +28,17 @@ pub(crate) struct TimeWindow {
 
 impl TimeWindow {
     pub(super) fn new(length: i64, interval: i64, now: Option<i64>, zone: TimeZone) -> TimeWindow {
-        let mut window = TimeWindow { length, interval, zone, open: BTreeMap::new(), next_end: None };
+        let offset = zone.to_fixed_offset().ok().map(|offset| i64::from(offset.seconds()) * 1000);
+        let mut window = TimeWindow { length, interval, zone, offset, open: BTreeMap::new(), next_end: None };
         window.next_end = now.map(|now| window.first_end_after(now));
         window
     }
 
     /// The first end of a window after `time`: ends lie on the grid of the interval in local time.
     fn first_end_after(&self, time: i64) -> i64 {
-        let offset = self.zone.to_offset(crate::timestamp_ms(time)).seconds();
-        let local = time.saturating_add(i64::from(offset) * 1000);
+        let offset =
+            self.offset.unwrap_or_else(|| i64::from(self.zone.to_offset(crate::timestamp_ms(time)).seconds()) * 1000);
+        let local = time.saturating_add(offset);
         time.saturating_add(self.interval - local.rem_euclid(self.interval))
     }
 

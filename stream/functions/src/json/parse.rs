@@ -395,33 +395,38 @@ impl<'a> Cursor<'a> {
         text_of(raw, escaped).ok_or(JsonError::Text(at))
     }
 
-    /// Reads a number of at most 15 digits without exponent: exact by one division (Clinger's fast path). What it leaves alone,
-    /// the grammar's exceptions among it, is for the slow path to judge.
+    /// Reads a number of at most 15 digits without exponent: exact by one division (Clinger's fast path). What else stands
+    /// here, a number or not, is left to [`Cursor::value`].
     #[inline]
-    fn short_float(&mut self) -> Option<f64> {
+    pub fn short_float(&mut self) -> Option<f64> {
         let negative = self.peek() == Some(b'-');
         let start = self.at + usize::from(negative);
-        let (whole, digits) = swar::number(self.text, start);
-        if digits == 0 || (digits > 1 && self.text.get(start) == Some(&b'0')) {
-            return None;
-        }
-        let mut end = start + digits;
-        let (mut mantissa, mut decimals) = (whole, 0);
-        if self.text.get(end) == Some(&b'.') {
-            let fraction;
-            (fraction, decimals) = swar::number(self.text, end + 1);
-            if decimals == 0 || digits + decimals > 15 {
-                return None;
-            }
-            end += 1 + decimals;
-            mantissa = whole * POWERS[decimals] as u64 + fraction;
-        }
-        if digits > 15 || matches!(self.text.get(end), Some(b'e' | b'E')) {
+        let (mantissa, digits, decimals) = match swar::decimal(self.text, start) {
+            Some(short) => short,
+            None => self.long_decimal(start)?,
+        };
+        let end = start + digits + if decimals == 0 { 0 } else { 1 + decimals };
+        let leading_zero = digits > 1 && self.text.get(start) == Some(&b'0');
+        let dot = decimals == 0 && self.text.get(end) == Some(&b'.');
+        if digits == 0 || leading_zero || dot || matches!(self.text.get(end), Some(b'e' | b'E')) {
             return None;
         }
         self.at = end;
         let float = if decimals == 0 { mantissa as f64 } else { mantissa as f64 / POWERS[decimals] };
         Some(if negative { -float } else { float })
+    }
+
+    /// The digits at `start` without their point, and how many stand before and behind it; none of more than 15.
+    fn long_decimal(&self, start: usize) -> Option<(u64, usize, usize)> {
+        let (whole, digits) = swar::number(self.text, start);
+        if digits > 15 {
+            return None;
+        }
+        if self.text.get(start + digits) != Some(&b'.') {
+            return Some((whole, digits, 0));
+        }
+        let (fraction, decimals) = swar::number(self.text, start + digits + 1);
+        (digits + decimals <= 15).then(|| (whole * POWERS[decimals] as u64 + fraction, digits, decimals))
     }
 
     /// Reads a number.

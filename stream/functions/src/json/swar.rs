@@ -50,17 +50,37 @@ const POWERS: [u64; WIDTH + 1] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000,
 #[inline]
 fn head(text: &[u8], at: usize) -> (u64, usize) {
     let word = word(text, at).unwrap_or_else(|| tail(text, at));
-    let other = non_digits(word);
-    let digits = if other == 0 { WIDTH } else { first(other) };
+    let digits = first(non_digits(word));
+    (value(word, digits), digits)
+}
+
+/// The number of the first `digits` of a word, which are digits.
+#[inline]
+fn value(word: u64, digits: usize) -> u64 {
     if digits == 0 {
-        return (0, 0);
+        return 0;
     }
     // The digits move to the end of the word, leading zeros fill up; then pairs, fours and eights are put together.
     let word = (word << (8 * (WIDTH - digits))) & (ONES * 0x0f);
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let high = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
     let low = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    (high.wrapping_add(low) >> 32, digits)
+    high.wrapping_add(low) >> 32
+}
+
+/// A number with a point that fits into a word: its digits without the point, and how many stand before and behind it.
+#[inline]
+pub(super) fn decimal(text: &[u8], at: usize) -> Option<(u64, usize, usize)> {
+    let word = word(text, at)?;
+    let whole = first(non_digits(word));
+    if whole >= WIDTH - 2 || (word >> (8 * whole)) & 0xff != u64::from(b'.') {
+        return None;
+    }
+    // Without the point the digits are one run; the byte that moves up behind them is none.
+    let before = (1 << (8 * whole)) - 1;
+    let joined = (word & before) | ((word >> 8) & !before);
+    let digits = first(non_digits(joined));
+    (digits < WIDTH - 1).then(|| (value(joined, digits), whole, digits - whole))
 }
 
 /// What is left at `at`, filled up with zero bytes.
@@ -106,6 +126,17 @@ mod tests {
             let expect = (digits.parse().unwrap_or(0), digits.len());
             let got = number(text.as_bytes(), 0);
             prop_assert_eq!(got, expect);
+        }
+
+        #[test]
+        fn decimals_are_what_two_numbers_are(whole in "[0-9]{0,7}", decimals in "[0-9]{0,7}", rest in "[,e. ]{0,8}") {
+            let text = format!("{whole}.{decimals}{rest}");
+            if let Some((digits, before, behind)) = decimal(text.as_bytes(), 0) {
+                prop_assert_eq!((before, behind), (whole.len(), decimals.len()));
+                prop_assert_eq!(digits, format!("{whole}{decimals}").parse().unwrap_or(0));
+            } else {
+                prop_assert!(whole.len() + decimals.len() >= 6 || text.len() < WIDTH);
+            }
         }
 
         #[test]
