@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Run the cloud: Kubernetes API, scheduler and controllers, hub for nodes, telemetry store
     Server(ServerOptions),
     /// Run an edge node: pods, devices, MQTT, rules, and the link to the cloud
-    Agent(AgentOptions),
+    Agent(Box<AgentOptions>),
     /// Run the stream engine alone, with eKuiper's REST API
     Stream(StreamOptions),
     /// Work with streams and rules as eKuiper's `kuiper` does (also when the program is called by that name)

@@ -65,7 +65,7 @@ fn stream(mut log: LogOptions, options: &StreamOptions) -> anyhow::Result<ExitCo
     if let (None, Some(level)) = (&log.log, settings.log_level()?) {
         log.log = Some(logging::filter(level));
     }
-    run::service(&log, |tasks| async move { rules::serve(&options.data_dir, &settings, tasks).await })
+    run::service_within(settings.grace(), &log, |tasks| async move { rules::serve(&options.data_dir, &settings, tasks).await })
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -74,7 +74,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pause => pause::run(),
         Command::Completion { shell } => completion::run(shell),
         Command::Server(options) => run::service(&cli.log, |tasks| server::serve(options, tasks)),
-        Command::Agent(options) => run::service(&cli.log, |tasks| agent::serve(options, tasks)),
+        Command::Agent(options) => run::service(&cli.log, |tasks| agent::serve(*options, tasks)),
         Command::Up(options) => run::service(&cli.log, |tasks| up::serve(options, tasks)),
         Command::Stream(options) => stream(cli.log, &options),
         Command::Simulate(options) => run::service(&cli.log, |tasks| simulate::serve(options, tasks)),

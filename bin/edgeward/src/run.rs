@@ -20,6 +20,16 @@ where
     F: FnOnce(Tasks) -> R,
     R: Future<Output = anyhow::Result<K>>,
 {
+    service_within(None, log, start)
+}
+
+/// The same with another time for the end.
+pub(crate) fn service_within<F, R, K>(grace: Option<Duration>, log: &LogOptions, start: F) -> anyhow::Result<ExitCode>
+where
+    F: FnOnce(Tasks) -> R,
+    R: Future<Output = anyhow::Result<K>>,
+{
+    let grace = grace.unwrap_or(GRACE);
     logging::init(log, None)?;
     runtime()?.block_on(async {
         let tasks = Tasks::root("edgeward");
@@ -28,12 +38,12 @@ where
         let running = tokio::select! {
             running = start(tasks.clone()) => running,
             // Asked to end while still starting.
-            () = &mut ended => { tasks.shutdown(GRACE).await; return Ok(ExitCode::SUCCESS) }
+            () = &mut ended => { tasks.shutdown(grace).await; return Ok(ExitCode::SUCCESS) }
         };
         let running = match running {
             Ok(running) => running,
             Err(error) => {
-                tasks.shutdown(GRACE).await;
+                tasks.shutdown(grace).await;
                 return Err(error);
             }
         };
@@ -42,7 +52,7 @@ where
             // A part that works through a finite job ends the whole.
             () = tasks.cancelled() => {}
         }
-        let clean = tasks.shutdown(GRACE).await;
+        let clean = tasks.shutdown(grace).await;
         drop(running);
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

@@ -41,7 +41,7 @@ fn defaults() -> anyhow::Result<(ServerOptions, AgentOptions)> {
         Ok(Cli::from_arg_matches(&matches)?.command)
     };
     match (parse("server")?, parse("agent")?) {
-        (Command::Server(cloud), Command::Agent(node)) => Ok((cloud, node)),
+        (Command::Server(cloud), Command::Agent(node)) => Ok((cloud, *node)),
         _ => anyhow::bail!("the command line has no server and agent"),
     }
 }

@@ -54,7 +54,7 @@ mod validation_tests;
 mod websocket;
 mod wire;
 
-pub use self::http::HttpHost;
+pub use self::http::{HttpHost, fetch};
 pub use connections::{CONNECTION_KINDS, ConnectionInfo, Connections, ping};
 pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
 pub use error::ConnectError;

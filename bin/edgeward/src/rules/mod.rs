@@ -46,6 +46,7 @@ async fn run(
     tasks: &Tasks,
 ) -> anyhow::Result<Handle> {
     settings.warn();
+    hosts.aes_key.clone_from(&settings.aes_key);
     hosts.http = Arc::new(HttpHost::new(settings.sources));
     let plugins = Manager::open(settings.plugins(data), tasks).await?;
     let handle = Rules::start(Options { plugins: Some(plugins), ..options }, hosts, tasks).await?;

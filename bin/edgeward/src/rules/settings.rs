@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use edgeward_plugins::ManagerOptions;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use edgeward_plugins::{Fetch, ManagerOptions};
 use edgeward_rules::{Options, RestTls};
+use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
 
 use super::values::Values;
@@ -27,6 +32,8 @@ pub(crate) struct Settings {
     values: Values,
     etc: Option<PathBuf>,
     rest: SocketAddr,
+    /// Key of sinks that encrypt.
+    pub(super) aes_key: Option<Vec<u8>>,
     /// Where sources and sinks that serve HTTP listen.
     pub(super) sources: SocketAddr,
     prometheus: Option<SocketAddr>,
@@ -65,7 +72,10 @@ impl Settings {
         if values.text("basic.restTls.certfile").is_some() != values.text("basic.restTls.keyfile").is_some() {
             bail!("basic.restTls: needs both certfile and keyfile");
         }
+        let rule = serde_json::Value::Object(values.section("rule"));
+        edgeward_engine::RuleOptions::from_json(&rule).context("section rule")?;
         Ok(Settings {
+            aes_key: aes_key(&values)?,
             rest: options.rest_listen.unwrap_or(rest),
             sources: address(&values, "source.httpServerIp", "source.httpServerPort", SOURCE_PORT)?,
             prometheus: values.flag("basic.prometheus").unwrap_or(false).then_some(metrics),
@@ -95,6 +105,11 @@ impl Settings {
         })
     }
 
+    /// How long everything may take to end.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.time("basic.gracefulShutdownTimeout")
+    }
+
     /// Says once what was given and has no effect.
     pub(crate) fn warn(&self) {
         if !self.values.ignored.is_empty() {
@@ -115,6 +130,7 @@ impl Settings {
     pub(super) fn plugins(&self, data: &Path) -> ManagerOptions {
         let mut options = ManagerOptions::new(&data.join("plugins"));
         options.allow_files = self.external_files();
+        options.fetch = Some(Arc::new(Web { private: self.values.flag("basic.enablePrivateNet").unwrap_or(false) }));
         let portable = &mut options.portable;
         if let Some(python) = self.values.text("portable.pythonBin") {
             portable.python = python.into();
@@ -154,6 +170,24 @@ impl Settings {
     fn time(&self, key: &str) -> Option<Duration> {
         self.values.number(key).and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis)
     }
+}
+
+/// Packages from other machines.
+struct Web {
+    private: bool,
+}
+
+impl Fetch for Web {
+    fn fetch<'a>(&'a self, url: &'a str, max_bytes: u64) -> BoxFuture<'a, Result<Bytes, String>> {
+        Box::pin(edgeward_connect::fetch(url, max_bytes, self.private))
+    }
+}
+
+fn aes_key(values: &Values) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(text) = values.text("basic.aesKey") else { return Ok(None) };
+    let key = STANDARD.decode(text).ok().filter(|key| [16, 24, 32].contains(&key.len()));
+    // The key itself is nobody's business in a log.
+    key.map(Some).context("basic.aesKey: must be 16, 24 or 32 bytes in base64")
 }
 
 /// An address of two keys. On loopback unless told otherwise: nothing here asks who calls.
@@ -230,6 +264,8 @@ mod tests {
             ("BASIC__AUTHENTICATION", "true", "basic.authentication: needs --etc"),
             ("BASIC__RESTTLS__KEYFILE", "k", "basic.restTls: needs both"),
             ("STORE__TYPE", "redis", "store.type: must be sqlite"),
+            ("BASIC__AESKEY", "c2hvcnQ=", "basic.aesKey: must be 16, 24 or 32 bytes in base64"),
+            ("RULE__QOS", "3", "section rule: invalid qos 3"),
         ] {
             let error = format!("{:#}", settings(&[(name, value)], None).expect_err(name));
             assert!(error.starts_with(expect), "{error}");

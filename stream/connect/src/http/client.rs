@@ -112,7 +112,7 @@ impl HttpClient {
 }
 
 /// An error with what caused it: hyper's own text stops at "client error (Connect)".
-fn reasons(error: &dyn std::error::Error) -> String {
+pub(super) fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

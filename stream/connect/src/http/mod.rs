@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod client;
 mod config;
+mod fetch;
 mod oauth;
 mod server;
 
@@ -12,5 +13,6 @@ pub(crate) use body::{Body, Form, escape};
 pub(crate) use client::{HttpClient, HttpError, Reply};
 pub(crate) use config::{Failure, HttpConfig, basic, check_url, pairs};
 pub(crate) use oauth::Session;
+pub use fetch::fetch;
 pub use server::HttpHost;
 pub(crate) use server::{Listening, Role};
