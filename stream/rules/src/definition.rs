@@ -160,7 +160,8 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
 fn drawn(graph: &Value) -> Result<(String, Vec<(String, Props)>, Vec<CreateStream>)> {
     let Graph { branches, sources } = Graph::read(graph).map_err(|error| refuse(error.to_string()))?;
     let [branch] = branches.as_slice() else {
-        let text = "a graph whose sinks are fed by different operators is not supported by this version; make a rule for each";
+        let text =
+            "a graph whose sinks are fed by different operators is not supported by this version; make a rule for each";
         return Err(refuse(text.into()));
     };
     let mut actions = Vec::new();

@@ -226,6 +226,7 @@ impl Registry {
         for (id, rule) in rules {
             self.world.traces.forget(&id);
             self.halt(&rule, "canceled manually").await;
+            self.world.forget_caches(&id).await;
         }
         Ok(())
     }
@@ -272,6 +273,7 @@ impl Registry {
         self.rules.write().remove(id);
         self.world.traces.forget(id);
         self.halt(&rule, "canceled manually").await;
+        self.world.forget_caches(id).await;
         Ok(())
     }
 

@@ -54,6 +54,15 @@ pub(crate) struct Run {
 }
 
 impl World {
+    /// Deletes what the caches of a deleted rule's sinks have kept.
+    pub(crate) async fn forget_caches(&self, id: &str) {
+        let (hosts, rule) = (self.hosts.clone(), id.to_owned());
+        let deleted = tokio::task::spawn_blocking(move || registry::forget_cache(&rule, &hosts)).await;
+        if let Ok(Err(error)) = deleted {
+            tracing::warn!(rule = id, %error, "what the sinks of a deleted rule have kept cannot be deleted");
+        }
+    }
+
     /// Plans a rule and makes its sinks once, to see whether it can be started.
     pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
         let select = edgeward_sql::parse_select(&definition.sql)?;

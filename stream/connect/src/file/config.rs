@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::source::Unpack;
+use crate::template::Template;
 use crate::{ConnectError, Props};
 
 /// What is in a file.
@@ -14,6 +16,8 @@ pub(super) enum FileType {
     Csv,
     /// A payload in each line.
     Lines,
+    /// The whole file is one payload.
+    Raw,
 }
 
 /// What happens to a file that was read.
@@ -40,13 +44,15 @@ pub(super) struct SourceConfig {
     pub(super) delimiter: char,
     pub(super) ignore_start_lines: u64,
     pub(super) ignore_end_lines: usize,
-    pub(super) gzip: bool,
+    pub(super) decompression: Option<Unpack>,
+    /// Read the files of a folder side by side, in no order.
+    pub(super) parallel: bool,
 }
 
 /// A sink.
 #[derive(Debug)]
 pub(super) struct SinkConfig {
-    pub(super) path: PathBuf,
+    pub(super) path: Template,
     pub(super) file_type: FileType,
     pub(super) delimiter: String,
     pub(super) has_header: bool,
@@ -69,7 +75,6 @@ pub(super) enum Pattern {
 
 impl SourceConfig {
     pub(super) fn read(datasource: &str, props: &Props) -> Result<SourceConfig, ConnectError> {
-        props.refuse(&["parallel"])?;
         let path = Path::new(props.text("path")?.unwrap_or("data")).join(datasource);
         let moved = || props.text("moveTo")?.map(PathBuf::from).ok_or(ConnectError::Missing("moveTo"));
         let after = match props.number("actionAfterRead")?.unwrap_or(0) {
@@ -78,11 +83,10 @@ impl SourceConfig {
             2 => After::Move(moved()?),
             other => return Err(invalid("actionAfterRead", format!("{other} is not 0, 1 or 2"))),
         };
-        let gzip = match props.text("decompression")? {
-            None => false,
-            Some("gzip") => true,
-            Some(other) => return Err(invalid("decompression", format!("{other} is not supported; use gzip"))),
-        };
+        let decompression = Unpack::read(props)?;
+        if matches!(decompression, Some(Unpack::Zlib | Unpack::Flate)) {
+            return Err(invalid("decompression", "a file can be gzip or zstd".into()));
+        }
         let ignore_end_lines = props.number("ignoreEndLines")?.unwrap_or(0);
         let too_many = || invalid("ignoreEndLines", "at most 10000 lines can be ignored".into());
         Ok(SourceConfig {
@@ -96,7 +100,8 @@ impl SourceConfig {
             delimiter: delimiter(props)?,
             ignore_start_lines: props.number("ignoreStartLines")?.unwrap_or(0),
             ignore_end_lines: usize::try_from(ignore_end_lines).ok().filter(|n| *n <= 10_000).ok_or_else(too_many)?,
-            gzip,
+            decompression,
+            parallel: props.flag("parallel")?,
         })
     }
 }
@@ -104,9 +109,24 @@ impl SourceConfig {
 impl SinkConfig {
     pub(super) fn read(props: &Props) -> Result<SinkConfig, ConnectError> {
         props.refuse(&["rollingHook", "rollingHookProps"])?;
-        let path = PathBuf::from(props.text("path")?.ok_or(ConnectError::Missing("path"))?);
-        if path.file_name().is_none() {
+        let path = Template::read(props, "path")?.ok_or(ConnectError::Missing("path"))?;
+        if path.constant().is_some_and(|path| Path::new(path).file_name().is_none()) {
             return Err(invalid("path", "it names no file".into()));
+        }
+        let file_type = file_type(props, "lines")?;
+        if file_type == FileType::Raw {
+            return Err(invalid("fileType", "raw is for sources; use json, csv or lines".into()));
+        }
+        let compression = props.text("compression")?;
+        if let Some(other) = compression.filter(|kind| !["gzip", "zstd"].contains(kind)) {
+            return Err(invalid("compression", format!("a file can be gzip or zstd, not {other}")));
+        }
+        props.refuse(&["encryption"])?;
+        if compression.is_some() && file_type == FileType::Json {
+            return Err(invalid(
+                "compression",
+                "a json file cannot be compressed as it grows; use lines or csv".into(),
+            ));
         }
         let pattern = match props.text("rollingNamePattern")?.unwrap_or("none") {
             "prefix" => Pattern::Prefix,
@@ -116,7 +136,7 @@ impl SinkConfig {
         };
         Ok(SinkConfig {
             path,
-            file_type: file_type(props, "lines")?,
+            file_type,
             delimiter: props.text("delimiter")?.unwrap_or(",").to_owned(),
             has_header: props.flag("hasHeader")?,
             rolling_interval: props.duration_ms("rollingInterval")?.filter(|ms| *ms > 0).map(Duration::from_millis),
@@ -132,7 +152,8 @@ fn file_type(props: &Props, default: &str) -> Result<FileType, ConnectError> {
         "json" => Ok(FileType::Json),
         "csv" => Ok(FileType::Csv),
         "lines" => Ok(FileType::Lines),
-        other => Err(invalid("fileType", format!("{other} is not supported; use json, csv or lines"))),
+        "raw" => Ok(FileType::Raw),
+        other => Err(invalid("fileType", format!("{other} is not supported; use json, csv, lines or raw"))),
     }
 }
 

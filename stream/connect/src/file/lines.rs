@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use crate::source::Unpack;
 
 /// Longest line, and largest JSON file, in bytes.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
@@ -17,9 +17,12 @@ pub(super) struct Lines {
     ignore_end: usize,
 }
 
-pub(super) fn open(path: &Path, gzip: bool) -> io::Result<Box<dyn Read + Send>> {
+pub(super) fn open(path: &Path, decompression: Option<Unpack>) -> io::Result<Box<dyn Read + Send>> {
     let file = std::fs::File::open(path)?;
-    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    match decompression {
+        None => Ok(Box::new(file)),
+        Some(unpack) => unpack.reader(file),
+    }
 }
 
 impl Lines {

@@ -1,6 +1,6 @@
 //! When a new file begins, and what it is called.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::{Pattern, SinkConfig};
@@ -23,15 +23,15 @@ impl SinkConfig {
             || self.rolling_interval.is_some_and(|interval| age >= interval)
     }
 
-    /// Name of a file opened at `now`.
-    pub(super) fn path_at(&self, now: i64) -> PathBuf {
+    /// Name of a file for `path` opened at `now`.
+    pub(super) fn path_at(&self, path: &Path, now: i64) -> PathBuf {
         let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-        let (stem, extension) = (part(self.path.file_stem()), part(self.path.extension()));
+        let (stem, extension) = (part(path.file_stem()), part(path.extension()));
         let dot = if extension.is_empty() { "" } else { "." };
         match self.pattern {
-            Pattern::None => self.path.clone(),
-            Pattern::Prefix => self.path.with_file_name(format!("{now}-{stem}{dot}{extension}")),
-            Pattern::Suffix => self.path.with_file_name(format!("{stem}-{now}{dot}{extension}")),
+            Pattern::None => path.to_owned(),
+            Pattern::Prefix => path.with_file_name(format!("{now}-{stem}{dot}{extension}")),
+            Pattern::Suffix => path.with_file_name(format!("{stem}-{now}{dot}{extension}")),
         }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! `lines` and `csv` files grow at their end, also over restarts; a `json` file is one array and begins anew, because an
 //! array that was closed cannot grow. Each message is handed to the system before it is acknowledged; it survives the end
-//! of the program, not of the machine.
+//! of the program, not of the machine. Compressed files grow by a whole gzip member or zstd frame with each message, so
+//! that what was written can be read at any time.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use edgeward_engine::{Emission, Sink, SinkError};
 use edgeward_service::clock;
@@ -15,68 +18,88 @@ use tokio::io::AsyncWriteExt;
 use super::config::{FileType, SinkConfig};
 use super::rolling::Fill;
 use crate::SinkOptions;
-use crate::sink::{Encoder, Payloads};
+use crate::sink::{Encoder, Packing, Payloads};
+
+/// Files open at a time when the path depends on the data; the one opened first is closed for another.
+const MAX_OPEN: usize = 64;
 
 pub(super) struct FileSink {
     config: SinkConfig,
     encoder: Encoder,
+    /// Compresses what is appended.
+    packing: Packing,
     header: Option<Vec<String>>,
     payloads: Payloads,
-    open: Option<(File, Fill)>,
-    buffer: Vec<u8>,
+    /// By path.
+    open: BTreeMap<String, (File, Fill)>,
 }
 
 impl FileSink {
     pub(super) fn new(config: SinkConfig, options: SinkOptions) -> FileSink {
         let header = (config.file_type == FileType::Csv && config.has_header).then(|| options.fields.clone());
+        let (plain, packing) = options.unpacked();
         let options = match config.file_type {
-            FileType::Csv => options.delimited(&config.delimiter),
-            FileType::Json | FileType::Lines => options,
+            FileType::Csv => plain.delimited(&config.delimiter),
+            _ => plain,
         };
-        let (payloads, buffer) = (Payloads::default(), Vec::new());
-        FileSink { config, encoder: Encoder::new(options), header, payloads, open: None, buffer }
+        let (payloads, open) = (Payloads::default(), BTreeMap::new());
+        FileSink { config, encoder: Encoder::new(options), packing, header, payloads, open }
     }
 
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
         self.encoder.encode(emission, &mut self.payloads)?;
-        let count = self.payloads.iter().count() as u64;
-        if count == 0 {
-            return Ok(());
-        }
-        let failed = |path: &std::path::Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| SinkError::Recoverable(format!("cannot write file {path}: {error}"))
-        };
-        let now = clock::now_ms();
-        if self.open.as_ref().is_some_and(|(_, fill)| self.config.is_full(fill, now)) {
-            self.finish().await.map_err(failed(&self.config.path))?;
-        }
-        if self.open.is_none() {
-            self.open = Some(self.begin(emission, now).await.map_err(failed(&self.config.path))?);
-        }
-        let Some((file, fill)) = &mut self.open else { return Ok(()) };
-        self.buffer.clear();
-        let is_array = self.config.file_type == FileType::Json;
-        for payload in self.payloads.iter() {
-            if is_array && fill.messages > 0 {
-                self.buffer.push(b',');
+        // What goes to one file goes in one piece.
+        let mut by_path: Vec<(String, Vec<usize>)> = Vec::new();
+        for index in 0..self.payloads.iter().count() {
+            let path = match self.config.path.constant() {
+                Some(path) => path.to_owned(),
+                None => self.config.path.for_sink(&self.encoder.data(emission, index))?,
+            };
+            match by_path.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, indexes)) => indexes.push(index),
+                None => by_path.push((path, vec![index])),
             }
-            self.buffer.extend_from_slice(payload);
+        }
+        for (path, indexes) in by_path {
+            let written = self.append(&path, &indexes, emission).await;
+            written.map_err(|error| SinkError::Recoverable(format!("cannot write file {path}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Appends payloads to the file of a path.
+    async fn append(&mut self, path: &str, indexes: &[usize], emission: &Emission) -> io::Result<()> {
+        let now = clock::now_ms();
+        if self.open.get(path).is_some_and(|(_, fill)| self.config.is_full(fill, now)) {
+            self.finish(path).await?;
+        }
+        if !self.open.contains_key(path) {
+            self.make_room().await?;
+            let begun = self.begin(Path::new(path), emission, now).await?;
+            self.open.insert(path.to_owned(), begun);
+        }
+        let Some((file, fill)) = self.open.get_mut(path) else { return Ok(()) };
+        let is_array = self.config.file_type == FileType::Json;
+        let mut bytes = Vec::new();
+        let payloads: Vec<&[u8]> = self.payloads.iter().collect();
+        for payload in indexes.iter().filter_map(|index| payloads.get(*index)) {
+            if is_array && fill.messages > 0 {
+                bytes.push(b',');
+            }
+            bytes.extend_from_slice(payload);
             if !is_array {
-                self.buffer.push(b'\n');
+                bytes.push(b'\n');
             }
             fill.messages += 1;
         }
-        fill.bytes += self.buffer.len() as u64;
-        let written = match file.write_all(&self.buffer).await {
-            Ok(()) => file.flush().await,
-            Err(error) => Err(error),
-        };
-        written.map_err(failed(&self.config.path))
+        let bytes = pack(&self.packing, bytes)?;
+        fill.bytes += bytes.len() as u64;
+        file.write_all(&bytes).await?;
+        file.flush().await
     }
 
-    async fn begin(&self, emission: &Emission, now: i64) -> io::Result<(File, Fill)> {
-        let path = self.config.path_at(now);
+    async fn begin(&self, path: &Path, emission: &Emission, now: i64) -> io::Result<(File, Fill)> {
+        let path = self.config.path_at(path, now);
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             tokio::fs::create_dir_all(folder).await?;
         }
@@ -89,20 +112,39 @@ impl FileSink {
         if anew {
             start.push(b'[');
         } else if let (Some(fields), 0) = (&self.header, bytes) {
-            start = header(fields, emission, &self.config.delimiter);
+            start = pack(&self.packing, header(fields, emission, &self.config.delimiter))?;
         }
         file.write_all(&start).await?;
         Ok((file, Fill { messages: 0, bytes: bytes + start.len() as u64, since: now }))
     }
 
-    /// Ends the open file.
-    async fn finish(&mut self) -> io::Result<()> {
-        let Some((mut file, _)) = self.open.take() else { return Ok(()) };
+    /// Closes the file that was opened first, if there are too many.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.open.len() < MAX_OPEN {
+            return Ok(());
+        }
+        let oldest = self.open.iter().min_by_key(|(_, (_, fill))| fill.since).map(|(path, _)| path.clone());
+        match oldest {
+            Some(path) => self.finish(&path).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends an open file.
+    async fn finish(&mut self, path: &str) -> io::Result<()> {
+        let Some((mut file, _)) = self.open.remove(path) else { return Ok(()) };
         if self.config.file_type == FileType::Json {
             file.write_all(b"]").await?;
         }
         file.flush().await?;
         file.sync_all().await
+    }
+}
+
+fn pack(packing: &Packing, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    match packing.does_nothing() {
+        true => Ok(bytes),
+        false => packing.pack(&bytes).map_err(|error| io::Error::other(error.to_string())),
     }
 }
 
@@ -122,8 +164,10 @@ impl Sink for FileSink {
 
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            if let Err(error) = self.finish().await {
-                tracing::warn!(path = %self.config.path.display(), %error, "cannot finish the file of a sink");
+            while let Some(path) = self.open.keys().next().cloned() {
+                if let Err(error) = self.finish(&path).await {
+                    tracing::warn!(path, %error, "cannot finish the file of a sink");
+                }
             }
         })
     }

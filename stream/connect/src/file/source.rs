@@ -8,12 +8,15 @@ use edgeward_engine::json::{Cursor, Numbers, parse};
 use edgeward_engine::{Emitter, Map, Message, Source, SourceContext, SourceError, Value, meta};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::config::{After, FileType, SourceConfig};
 use super::lines::{Lines, MAX_BYTES, open};
 use crate::format::split_line;
 
+/// Files read side by side.
+const PARALLEL: usize = 8;
 /// Messages read ahead of the stream.
 const AHEAD: usize = 64;
 
@@ -48,23 +51,27 @@ impl Source for FileSource {
 
 /// Reads the file, or all files of the folder, once.
 async fn read_all(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
-    for path in files(&config.path)? {
-        let (sender, mut messages) = mpsc::channel(AHEAD);
-        let (shared, file) = (config.clone(), path.clone());
-        // Ends with the file, or when the receiver is dropped with this future.
-        let reader = tokio::task::spawn_blocking(move || read(&shared, &file, &sender));
-        let meta = meta([("file", path.display().to_string().into())]);
-        while let Some(message) = messages.recv().await {
-            emitter.emit(message.with_meta(meta.clone())).await;
-            if !config.send_interval.is_zero() {
-                tokio::time::sleep(config.send_interval).await;
-            }
+    let reads = files(&config.path)?.into_iter().map(|path| read_one(config, path, emitter, tasks));
+    let at_a_time = if config.parallel { PARALLEL } else { 1 };
+    futures::stream::iter(reads).buffered(at_a_time).try_collect().await
+}
+
+async fn read_one(config: &Arc<SourceConfig>, path: PathBuf, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
+    let (sender, mut messages) = mpsc::channel(AHEAD);
+    let (shared, file) = (config.clone(), path.clone());
+    // Ends with the file, or when the receiver is dropped with this future.
+    let reader = tokio::task::spawn_blocking(move || read(&shared, &file, &sender));
+    let meta = meta([("file", path.display().to_string().into())]);
+    while let Some(message) = messages.recv().await {
+        emitter.emit(message.with_meta(meta.clone())).await;
+        if !config.send_interval.is_zero() {
+            tokio::time::sleep(config.send_interval).await;
         }
-        let read = reader.await.map_err(|error| error.to_string())?;
-        read.map_err(|error| failure(&path, &error))?;
-        if !tasks.is_cancelled() {
-            finish(config, &path).await.map_err(|error| failure(&path, &error))?;
-        }
+    }
+    let read = reader.await.map_err(|error| error.to_string())?;
+    read.map_err(|error| failure(&path, &error))?;
+    if !tasks.is_cancelled() {
+        finish(config, &path).await.map_err(|error| failure(&path, &error))?;
     }
     Ok(())
 }
@@ -102,10 +109,14 @@ async fn finish(config: &SourceConfig, path: &Path) -> io::Result<()> {
 
 /// Sends the messages of one file until its end or until nobody wants more.
 fn read(config: &SourceConfig, path: &Path, messages: &mpsc::Sender<Message>) -> io::Result<()> {
-    let reader = open(path, config.gzip)?;
+    let reader = open(path, config.decompression)?;
     match config.file_type {
         FileType::Json => read_json(reader, messages),
         FileType::Csv => read_csv(config, reader, messages),
+        FileType::Raw => {
+            let _ = messages.blocking_send(Message::payload(whole(reader)?));
+            Ok(())
+        }
         FileType::Lines => {
             let mut lines = Lines::new(reader, config.ignore_start_lines, config.ignore_end_lines)?;
             while let Some(line) = lines.next()? {
@@ -118,14 +129,20 @@ fn read(config: &SourceConfig, path: &Path, messages: &mpsc::Sender<Message>) ->
     }
 }
 
+/// A file that is one payload.
+fn whole(reader: Box<dyn Read + Send>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(io::Error::new(io::ErrorKind::InvalidData, "a file of this type is at most 64 MiB; use lines")),
+        false => Ok(bytes),
+    }
+}
+
 /// Each row of an array is a message, so that `sendInterval` stands between rows.
 fn read_json(reader: Box<dyn Read + Send>, messages: &mpsc::Sender<Message>) -> io::Result<()> {
     let bad = |error: edgeward_engine::json::JsonError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-    let mut text = Vec::new();
-    reader.take(MAX_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a JSON file is larger than 64 MiB; use lines"));
-    }
+    let text = whole(reader)?;
     // Rejects anything that is not one JSON value before the first row is sent.
     parse(&text, Numbers::Float).map_err(bad)?;
     let text = bytes::Bytes::from(text);

@@ -120,6 +120,42 @@ async fn writes_every_kind_of_file() {
 }
 
 #[tokio::test]
+async fn writes_where_the_data_says_and_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("{{.a}}.csv");
+    let rows = [r#"[{"a":1,"b":"x"},{"a":2,"b":"y"}]"#, r#"[{"a":1,"b":"z"}]"#];
+    for compression in ["", "gzip", "zstd"] {
+        let properties = json!({"fileType": "csv", "hasHeader": true, "sendSingle": true, "compression": compression});
+        write(&path, properties, &rows).await;
+        for (name, expect) in [("1.csv", "a,b\n1,x\n1,z\n"), ("2.csv", "a,b\n2,y\n")] {
+            let file = folder.path().join(name);
+            let bytes = std::fs::read(&file).unwrap();
+            let text = match compression {
+                "gzip" => std::io::read_to_string(flate2::read::MultiGzDecoder::new(&bytes[..])).unwrap(),
+                "zstd" => String::from_utf8(zstd::decode_all(&bytes[..]).unwrap()).unwrap(),
+                _ => String::from_utf8(bytes).unwrap(),
+            };
+            assert_eq!(text, expect, "{compression} {name}");
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_whole_files_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let packed = zstd::encode_all(name.as_bytes(), 1).unwrap();
+        std::fs::write(folder.path().join(name), packed).unwrap();
+    }
+    let properties = json!({"path": folder.path(), "fileType": "raw", "decompression": "zstd", "parallel": true});
+    let create = "CREATE STREAM s () WITH (DATASOURCE=\"\", FORMAT=\"binary\")";
+    let (mut rows, ended) = start("file", create, &properties, &Hosts::default()).unwrap().all().await;
+    rows.sort();
+    assert_eq!((rows, ended), (vec![r#"{"self":"YQ=="}"#.to_owned(), r#"{"self":"Yg=="}"#.to_owned()], Ok(())));
+}
+
+#[tokio::test]
 async fn grows_a_file_or_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.csv");

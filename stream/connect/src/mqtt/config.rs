@@ -14,8 +14,7 @@ use crate::{ConnectError, Hosts, LocalBus, Props, tls};
 const DEFAULT_SERVER: &str = "tcp://127.0.0.1:1883";
 
 /// Properties that are not built.
-const UNBUILT: [&str; 5] =
-    ["eofMessage", "kubeedgeVersion", "kubeedgeModelFile", "clientStatePath", "sessionExpiryIntervalSeconds"];
+const UNBUILT: [&str; 4] = ["kubeedgeVersion", "kubeedgeModelFile", "clientStatePath", "sessionExpiryIntervalSeconds"];
 
 /// Where messages come from or go to.
 pub(super) enum Place {

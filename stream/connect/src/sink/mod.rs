@@ -14,5 +14,6 @@ pub(crate) use cache::{Folder, forget};
 pub(crate) use encode::{Encoder, Payloads};
 pub use messages::SinkMessage;
 pub use options::{SinkFormat, SinkOptions};
+pub(crate) use pack::Packing;
 pub(crate) use stage::{Behind, Staged};
 pub(crate) use transform::SentRow;

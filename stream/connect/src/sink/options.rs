@@ -69,6 +69,12 @@ impl SinkOptions {
         SinkOptions { format, ..self }
     }
 
+    /// The same without compression and encryption, and these by themselves: for sinks that pack more than a payload.
+    pub(crate) fn unpacked(mut self) -> (SinkOptions, Packing) {
+        let packing = std::mem::take(&mut self.packing);
+        (self, packing)
+    }
+
     /// Topic or address of what is sent again, if it is another.
     pub(crate) fn resend_destination(&self) -> Option<&str> {
         self.cache.as_ref()?.alter.as_ref()?.destination.as_deref()

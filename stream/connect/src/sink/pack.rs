@@ -73,13 +73,13 @@ impl Packing {
         Ok(Packing { compression: compression.map(|compression| (compression, level.unwrap_or(-1))), key })
     }
 
-    pub(super) fn does_nothing(&self) -> bool {
+    pub(crate) fn does_nothing(&self) -> bool {
         self.compression.is_none() && self.key.is_none()
     }
 
     /// The payload as it is sent. An encrypted one begins with the 16 bytes of its initial vector (AES in CFB mode, as
     /// eKuiper writes and reads it).
-    pub(super) fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, SinkError> {
+    pub(crate) fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, SinkError> {
         let failed = |reason: String| SinkError::Rejected(format!("payload cannot be packed: {reason}"));
         let packed = match self.compression {
             None => payload.to_vec(),

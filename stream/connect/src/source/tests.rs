@@ -85,6 +85,17 @@ async fn the_latest_message_of_an_interval_is_kept() {
 }
 
 #[tokio::test]
+async fn a_message_ends_the_input() {
+    let (sender, feed) = mpsc::channel(100);
+    let source = piped("mqtt", &props(&json!({"eofMessage": "EOF"})), Box::new(Feed(feed))).unwrap();
+    let running = start_source("CREATE STREAM s () WITH (DATASOURCE=\"x\")", source);
+    for payload in [&br#"{"a":1}"#[..], b"EOF"] {
+        sender.send(payload.to_vec()).await.unwrap();
+    }
+    assert_eq!(running.all().await, (vec![r#"{"a":1}"#.to_owned()], Ok(())));
+}
+
+#[tokio::test]
 async fn intervals_end() {
     let (sender, feed) = mpsc::channel(100);
     let source = piped("mqtt", &props(&json!({"interval": "5ms"})), Box::new(Feed(feed))).unwrap();
