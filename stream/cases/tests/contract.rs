@@ -189,7 +189,7 @@ fn shows() {
     );
     check(
         &case.replace("SHOWN", "status"),
-        &[&format!("{begin}\"status\":{{…\"sink_memory_0_0_exceptions_total\":0}}}}")],
+        &[&format!("{begin}\"status\":{{…\"sink_memory_0_0_last_exception_time\":0}}}}")],
     );
     check(&case.replace("SHOWN", "explain"), &[&format!("{begin}\"explain\":\"…\"}}")]);
 }

@@ -13,7 +13,7 @@ use crate::emission::{Emission, OutRow};
 use crate::expr::{Expr, Range, Scene};
 use crate::group::{Collection, Grouping, Groups, scene};
 use crate::join;
-use crate::metrics::{CoreMetrics, NodeMetrics};
+use crate::metrics::CoreMetrics;
 use crate::plan::{Plan, Program};
 use crate::table::TableRows;
 use crate::watermark::Watermark;
@@ -467,56 +467,4 @@ fn by_keys(a: &[Value], b: &[Value], order: &[(Expr, bool)]) -> Ordering {
         }
     }
     Ordering::Equal
-}
-
-impl Core {
-    /// Counters under the names of the plan; the fused operators begin at position `first`.
-    pub(crate) fn metrics(&self, first: usize, received: u64, queued: u64, dropped: u64) -> Vec<NodeMetrics> {
-        let mut nodes = vec![("decoder", received, received)];
-        if self.watermark.is_some() {
-            nodes.push(("watermark", received, self.metrics.rows_in));
-        }
-        if !self.program.analytic.is_empty() {
-            nodes.push(("analytic", self.metrics.rows_in, self.metrics.rows_in));
-        }
-        if self.program.filter.is_some() {
-            nodes.push(("filter", received, self.metrics.rows_kept));
-        }
-        if self.window.is_some() {
-            nodes.push(("window", self.metrics.rows_kept, self.metrics.emitted));
-        }
-        let fed = if self.window.is_some() { self.metrics.emitted } else { self.metrics.rows_kept };
-        let steps = [
-            ("join", !self.program.joins.is_empty()),
-            ("aggregate", self.program.grouped),
-            ("having", self.program.having.is_some()),
-            ("order", !self.program.order_by.is_empty()),
-        ];
-        nodes.extend(steps.iter().filter(|(_, there)| *there).map(|(name, _)| (*name, fed, fed)));
-        nodes.push(("project", fed, self.metrics.emitted));
-        let last = nodes.len() - 1;
-        nodes
-            .into_iter()
-            .enumerate()
-            .map(|(index, (name, records_in, records_out))| NodeMetrics {
-                name: format!("op_{}_{name}_0", first + index),
-                records_in,
-                records_out,
-                processed: records_in,
-                // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
-                buffer_length: if index == 0 { queued } else { 0 },
-                exceptions: if index == last {
-                    self.metrics.exceptions
-                } else if index == 0 {
-                    dropped
-                } else {
-                    0
-                },
-                last_exception: if index == last { self.metrics.last_exception.clone() } else { String::new() },
-                last_exception_time: if index == last { self.metrics.last_exception_time } else { 0 },
-                last_invocation: self.metrics.last_invocation,
-                ..NodeMetrics::default()
-            })
-            .collect()
-    }
 }

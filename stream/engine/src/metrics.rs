@@ -45,4 +45,35 @@ pub struct NodeMetrics {
     pub last_exception_time: i64,
     /// Connection of a source or sink that has one.
     pub connection: Option<crate::Connection>,
+    /// When that connection came and went.
+    pub connection_times: ConnectionTimes,
+    /// The nodes it feeds, without their instances.
+    pub feeds: Vec<String>,
+}
+
+/// When a connection came and went, in ms since 1970; 0 for never.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ConnectionTimes {
+    /// `connection_last_connected_time`.
+    pub connected: i64,
+    /// `connection_last_disconnected_time`.
+    pub disconnected: i64,
+    /// `connection_last_disconnected_message`.
+    pub reason: String,
+    /// `connection_last_try_time`.
+    pub tried: i64,
+}
+
+impl ConnectionTimes {
+    /// A connection is in this state since `now`.
+    pub(crate) fn note(&mut self, state: &crate::Connection, now: i64) {
+        match state {
+            crate::Connection::Connected => self.connected = now,
+            crate::Connection::Connecting => self.tried = now,
+            crate::Connection::Disconnected(reason) => {
+                self.disconnected = now;
+                self.reason.clone_from(reason);
+            }
+        }
+    }
 }

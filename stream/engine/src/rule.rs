@@ -1,6 +1,7 @@
 //! A running rule: the thin task that drives a core, and the tasks of its sinks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use edgeward_functions::Context;
@@ -17,7 +18,7 @@ use crate::queue::{Abandon, Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
 use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
-use crate::{Ack, EngineError, Plan, lookup};
+use crate::{Ack, EngineError, Plan, lookup, nodes};
 
 /// How long a stopped rule's sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -54,6 +55,8 @@ struct Shared {
     /// What was seen last, for when the core is busy.
     last_metrics: Mutex<Vec<NodeMetrics>>,
     busy: Mutex<Busy>,
+    /// Time the operators took for one item of the last turn.
+    latency_us: AtomicU64,
 }
 
 impl RuleTask {
@@ -103,6 +106,7 @@ impl RuleTask {
             inputs,
             sinks,
             last_metrics: Mutex::default(),
+            latency_us: AtomicU64::new(0),
             busy: Mutex::default(),
         });
         let (sender, status) = watch::channel(RuleStatus::Running);
@@ -164,24 +168,27 @@ impl Shared {
     fn metrics(&self) -> Vec<NodeMetrics> {
         // A function a user brought may keep the core for long; whoever asks for counters does not wait for it.
         let Some(core) = self.core.try_lock_for(PATIENCE) else { return self.last_metrics.lock().clone() };
-        let mut nodes = Vec::new();
-        let mut received = 0;
-        for (name, stream, attachment) in &self.inputs {
-            let count = attachment.received();
-            received += count;
-            nodes.push(NodeMetrics {
-                name: format!("source_{name}_0"),
-                records_in: count,
-                records_out: count,
-                processed: count,
-                exceptions: stream.failed(),
+        let input = |(_, stream, attachment): &'_ (String, Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
+        let inputs: Vec<(Arc<Stream>, u64)> = self.inputs.iter().map(input).collect();
+        let inputs: Vec<nodes::Input<'_>> = inputs
+            .iter()
+            .map(|(stream, received)| nodes::Input {
+                definition: stream.definition(),
+                received: *received,
+                failed: stream.failed(),
                 connection: stream.connection(),
-                ..NodeMetrics::default()
-            });
+                times: stream.connection_times(),
+            })
+            .collect();
+        let load = nodes::Load {
+            queued: self.queue.len() as u64,
+            dropped: self.queue.dropped(),
+            latency_us: self.latency_us.load(Ordering::Relaxed),
+        };
+        let mut nodes = nodes::of(&core, &inputs, load);
+        for (index, sink) in self.sinks.iter().enumerate() {
+            nodes::add_sink(&mut nodes, sink.kind(), index, sink.metrics());
         }
-        let first = nodes.len() + 1;
-        nodes.extend(core.metrics(first, received, self.queue.len() as u64, self.queue.dropped()));
-        nodes.extend(self.sinks.iter().map(|sink| sink.metrics()));
         drop(core);
         self.last_metrics.lock().clone_from(&nodes);
         nodes
@@ -241,6 +248,7 @@ impl Runner {
     /// Works on everything that waits, then on the clock.
     fn turn(&mut self, inbox: &mut Inbox, out: &mut Vec<Emission>) {
         self.shared.queue.drain(inbox);
+        let (begin, items) = (Instant::now(), inbox.len() as u64);
         let mut core = self.shared.core.lock();
         for item in inbox.drain(..) {
             if self.own_thread {
@@ -258,6 +266,10 @@ impl Runner {
         }
         core.advance(clock::now_ms(), out);
         drop(core);
+        if items > 0 {
+            let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.shared.latency_us.store(took / items, Ordering::Relaxed);
+        }
         settle(inbox);
     }
 

@@ -22,6 +22,8 @@ pub struct StreamDef {
     pub numbers: Numbers,
     /// Zone of times without one (`basic.timezone`).
     pub timezone: TimeZone,
+    /// What comes is bytes to be decoded, by its TYPE: the plan shows a decoder.
+    pub decoded: bool,
     /// Set for a table: its rows are joined with others and cause nothing by themselves.
     pub table: Option<Table>,
 }
@@ -50,6 +52,9 @@ impl Table {
     }
 }
 
+/// Types of sources that give rows rather than bytes.
+const ROW_SOURCES: [&str; 8] = ["memory", "simulator", "sql", "neuron", "edgex", "random", "file", "mock"];
+
 impl StreamDef {
     /// The definition a CREATE statement gives.
     pub fn new(create: &CreateStream) -> StreamDef {
@@ -61,6 +66,7 @@ impl StreamDef {
             timestamp_format: create.options.timestamp_format.clone(),
             numbers: Numbers::Float,
             timezone: TimeZone::UTC,
+            decoded: !ROW_SOURCES.contains(&create.options.source_type.as_deref().unwrap_or_default()),
             table: (create.kind == StreamKind::Table).then(|| Table::new(create)),
         }
     }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgeward_service::{Tasks, clock};
 use parking_lot::Mutex;
 
 use crate::Connection;
 use crate::emission::Emission;
-use crate::metrics::NodeMetrics;
+use crate::metrics::{ConnectionTimes, NodeMetrics};
 use crate::queue::{Abandon, Queue, settle};
 use crate::sink::{Sink, SinkError, SinkInput};
 
@@ -20,6 +20,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The queue and counters of a sink.
 pub(crate) struct SinkTask {
     name: String,
+    kind: String,
     omit_if_empty: bool,
     queue: Queue<Arc<Emission>>,
     ended: AtomicBool,
@@ -35,6 +36,8 @@ struct Last {
     exception_time: i64,
     invocation: i64,
     connection: Option<Connection>,
+    times: ConnectionTimes,
+    latency_us: u64,
 }
 
 impl SinkTask {
@@ -42,6 +45,7 @@ impl SinkTask {
     pub(crate) fn start(index: usize, input: SinkInput, discard: bool, tasks: &Tasks) -> Arc<SinkTask> {
         let task = Arc::new(SinkTask {
             name: format!("sink_{}_{index}_0", input.kind),
+            kind: input.kind,
             omit_if_empty: input.omit_if_empty,
             queue: Queue::new(input.buffer_length, discard),
             ended: AtomicBool::new(false),
@@ -109,10 +113,17 @@ impl SinkTask {
     }
 
     async fn send(&self, sink: &mut dyn Sink, emission: &Emission) {
+        let begin = Instant::now();
         let outcome = sink.send(emission).await;
         let mut last = self.last.lock();
         last.invocation = clock::now_ms();
-        last.connection = sink.connection();
+        last.latency_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let connection = sink.connection();
+        if let Some(state) = connection.as_ref().filter(|_| connection != last.connection) {
+            let now = last.invocation;
+            last.times.note(state, now);
+        }
+        last.connection = connection;
         match outcome {
             Ok(()) => drop(self.sent.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
@@ -125,6 +136,11 @@ impl SinkTask {
                 last.exception_time = last.invocation;
             }
         }
+    }
+
+    /// The action's type.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
     }
 
     pub(crate) fn metrics(&self) -> NodeMetrics {
@@ -142,6 +158,8 @@ impl SinkTask {
             last_exception: last.exception.clone(),
             last_exception_time: last.exception_time,
             connection: last.connection.clone(),
+            connection_times: last.times.clone(),
+            latency_us: last.latency_us,
             ..NodeMetrics::default()
         }
     }

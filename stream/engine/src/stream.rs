@@ -16,6 +16,7 @@ use crate::expr::{Expr, Scene};
 use crate::index::Index;
 use crate::layout::Layout;
 use crate::lookup::{Lookup, LookupOptions, LookupSource};
+use crate::metrics::ConnectionTimes;
 use crate::plan::Program;
 use crate::queue::{Abandon, Queue};
 use crate::row::{Origin, Row};
@@ -28,7 +29,7 @@ pub struct Stream {
     state: Mutex<State>,
     received: AtomicU64,
     failed: AtomicU64,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<(Option<Connection>, ConnectionTimes)>,
     lookup: Option<Lookup>,
 }
 
@@ -125,7 +126,7 @@ impl Stream {
             state: Mutex::new(state),
             received: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            connection: Mutex::new(None),
+            connection: Mutex::default(),
             lookup: None,
         }
     }
@@ -160,7 +161,12 @@ impl Stream {
 
     /// State of the connection, if the source reported one.
     pub fn connection(&self) -> Option<Connection> {
-        self.connection.lock().clone().or_else(|| self.lookup.as_ref()?.connection())
+        self.connection.lock().0.clone().or_else(|| self.lookup.as_ref()?.connection())
+    }
+
+    /// When the connection came and went.
+    pub(crate) fn connection_times(&self) -> ConnectionTimes {
+        self.connection.lock().1.clone()
     }
 
     /// How many rules read the stream.
@@ -180,7 +186,9 @@ impl Stream {
     }
 
     pub(crate) fn set_connection(&self, state: Connection) {
-        *self.connection.lock() = Some(state);
+        let mut connection = self.connection.lock();
+        connection.1.note(&state, clock::now_ms());
+        connection.0 = Some(state);
     }
 
     /// Makes a slot for each column, in the order given.

@@ -8,7 +8,8 @@ use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
-use crate::{Decode, Emission, EngineError, Plan, Stream};
+use crate::metrics::{ConnectionTimes, NodeMetrics};
+use crate::{Decode, Emission, EngineError, Plan, Stream, nodes};
 
 /// Most timers fired without an input between them; a rule that ticks for ever would never end otherwise.
 const MAX_TICKS: usize = 10_000_000;
@@ -129,59 +130,44 @@ impl Trial {
 
     /// Flat metrics as a JSON object, under the names that a rule's status shows.
     pub fn status_json(&self) -> String {
-        let received: u64 = self.streams.iter().map(|stream| stream.received()).sum();
         let mut object = serde_json::Map::new();
         object.insert("status".into(), "running".into());
         object.insert("message".into(), "".into());
-        let mut put = |name: &str, metric: &str, value: serde_json::Value| {
-            object.insert(format!("{name}_{metric}"), value);
-        };
-        for stream in &self.streams {
-            let name = format!("source_{}_0", stream.definition().name);
-            for metric in ["records_in_total", "records_out_total", "messages_processed_total"] {
-                put(&name, metric, stream.received().into());
-            }
-            put(&name, "exceptions_total", stream.failed().into());
-        }
-        for node in self.running.core.metrics(2, received, 0, 0) {
-            put(&node.name, "records_in_total", node.records_in.into());
-            put(&node.name, "records_out_total", node.records_out.into());
-            put(&node.name, "messages_processed_total", node.processed.into());
-            put(&node.name, "process_latency_us", 0.into());
-            put(&node.name, "buffer_length", node.buffer_length.into());
-            put(&node.name, "last_invocation", node.last_invocation.into());
-            put(&node.name, "exceptions_total", node.exceptions.into());
-            put(&node.name, "last_exception", node.last_exception.into());
-            put(&node.name, "last_exception_time", node.last_exception_time.into());
-        }
-        let sent = self.running.core.metrics.emitted;
-        for metric in ["records_in_total", "records_out_total", "messages_processed_total"] {
-            put("sink_memory_0_0", metric, sent.into());
-        }
-        put("sink_memory_0_0", "exceptions_total", 0.into());
+        object.extend(self.nodes().iter().flat_map(nodes::describe));
         serde_json::Value::Object(object).to_string()
     }
 
     /// `{sources, edges}` of the plan's nodes as a JSON object.
     pub fn topology_json(&self) -> String {
-        let sources: Vec<String> =
-            self.streams.iter().map(|stream| format!("source_{}", stream.definition().name)).collect();
-        let mut chain: Vec<String> = self
-            .running
-            .core
-            .metrics(2, 0, 0, 0)
+        nodes::topology(&self.nodes()).to_string()
+    }
+
+    /// The nodes of the plan, before the memory sink that stands for all.
+    fn nodes(&self) -> Vec<NodeMetrics> {
+        let input = |stream: &'_ Arc<Stream>| (stream.clone(), stream.received());
+        let inputs: Vec<(Arc<Stream>, u64)> = self.streams.iter().map(input).collect();
+        let inputs: Vec<nodes::Input<'_>> = inputs
             .iter()
-            .map(|node| node.name.strip_suffix("_0").unwrap_or(&node.name).to_string())
+            .map(|(stream, received)| nodes::Input {
+                definition: stream.definition(),
+                received: *received,
+                failed: stream.failed(),
+                connection: None,
+                times: ConnectionTimes::default(),
+            })
             .collect();
-        chain.push("sink_memory_0".into());
-        let mut edges = serde_json::Map::new();
-        for source in &sources {
-            edges.insert(source.clone(), vec![chain[0].clone()].into());
-        }
-        for pair in chain.windows(2) {
-            edges.insert(pair[0].clone(), vec![pair[1].clone()].into());
-        }
-        serde_json::json!({"sources": sources, "edges": edges}).to_string()
+        let mut nodes = nodes::of(&self.running.core, &inputs, nodes::Load::default());
+        let metrics = &self.running.core.metrics;
+        let sink = NodeMetrics {
+            name: "sink_memory_0_0".into(),
+            records_in: metrics.emitted,
+            records_out: metrics.emitted,
+            processed: metrics.emitted,
+            last_invocation: metrics.last_invocation,
+            ..NodeMetrics::default()
+        };
+        nodes::add_sink(&mut nodes, "memory", 0, sink);
+        nodes
     }
 
     fn deliver(&mut self) {

@@ -216,6 +216,11 @@ impl Plan {
 }
 
 impl Program {
+    /// Whether an input is a scan table.
+    pub(crate) fn is_scan(&self, input: usize) -> bool {
+        matches!(self.tables.get(input), Some(Some((table, _))) if table.kind == TableKind::Scan)
+    }
+
     /// Whether an input is a lookup table.
     pub(crate) fn is_lookup(&self, input: usize) -> bool {
         matches!(self.tables.get(input), Some(Some((table, _))) if table.kind == TableKind::Lookup)

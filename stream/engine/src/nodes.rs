@@ -1,0 +1,193 @@
+//! The nodes of a rule as its status and topology show them: fused operators under the names a plan of eKuiper's would have.
+
+use serde_json::{Map, Value, json};
+
+use crate::core::Core;
+use crate::metrics::{ConnectionTimes, NodeMetrics};
+use crate::{Connection, StreamDef};
+
+/// What is known of one input.
+pub(crate) struct Input<'a> {
+    pub(crate) definition: &'a StreamDef,
+    pub(crate) received: u64,
+    pub(crate) failed: u64,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) times: ConnectionTimes,
+}
+
+/// What is known of the rule's queue and thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    pub(crate) queued: u64,
+    pub(crate) dropped: u64,
+    pub(crate) latency_us: u64,
+}
+
+/// Name, records in and records out.
+type Step = (&'static str, u64, u64);
+
+/// The nodes from the sources to the projection, numbered along the plan.
+pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetrics> {
+    let (mut nodes, mut heads, mut index) = (Vec::new(), Vec::new(), 0);
+    for input in inputs.iter().filter(|input| !input.definition.is_lookup()) {
+        index += 1;
+        nodes.push(NodeMetrics {
+            name: format!("source_{}_0", input.definition.name),
+            exceptions: input.failed,
+            connection: input.connection.clone(),
+            connection_times: input.times.clone(),
+            ..counted(input.received, input.received)
+        });
+        if input.definition.decoded {
+            index += 1;
+            let name = format!("op_{index}_decoder_0");
+            feed(&mut nodes, &[], &name);
+            let out = input.received.saturating_sub(input.failed);
+            nodes.push(NodeMetrics { name, ..counted(input.received, out) });
+        }
+        heads.push(nodes.len() - 1);
+    }
+    let first = nodes.len();
+    let received = inputs.iter().map(|input| input.received).sum();
+    for (step, records_in, records_out) in steps(core, received) {
+        index += 1;
+        let name = format!("op_{index}_{step}_0");
+        let before = std::mem::take(&mut heads);
+        feed(&mut nodes, &before, &name);
+        heads.push(nodes.len());
+        nodes.push(NodeMetrics {
+            name,
+            last_invocation: core.metrics.last_invocation,
+            ..counted(records_in, records_out)
+        });
+    }
+    // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
+    if let Some(node) = nodes.get_mut(first) {
+        node.buffer_length = load.queued;
+        node.exceptions = load.dropped;
+    }
+    if let Some(node) = nodes.last_mut() {
+        node.latency_us = load.latency_us;
+        node.exceptions += core.metrics.exceptions;
+        node.last_exception.clone_from(&core.metrics.last_exception);
+        node.last_exception_time = core.metrics.last_exception_time;
+    }
+    nodes
+}
+
+fn counted(records_in: u64, records_out: u64) -> NodeMetrics {
+    NodeMetrics { records_in, records_out, processed: records_in, ..NodeMetrics::default() }
+}
+
+/// Leads the nodes at these positions, or else the last one, to the node of this name.
+fn feed(nodes: &mut [NodeMetrics], from: &[usize], name: &str) {
+    let last = nodes.len().checked_sub(1);
+    let from: Vec<usize> = if from.is_empty() { last.into_iter().collect() } else { from.to_vec() };
+    for position in from {
+        nodes[position].feeds.push(plain(name).to_string());
+    }
+}
+
+/// The operators of the plan in their order.
+fn steps(core: &Core, received: u64) -> Vec<Step> {
+    let (program, metrics) = (&core.program, &core.metrics);
+    let fed = if core.window.is_some() { metrics.emitted } else { metrics.rows_kept };
+    let filtered = program.filter.is_some() || program.late_filter.is_some();
+    let early = filtered && program.joins.is_empty() && program.late_filter.is_none();
+    let scans = (0..program.inputs).any(|input| program.is_scan(input));
+    let lookups = (1..program.inputs).filter(|input| program.is_lookup(*input)).count();
+    let joins = program.joins.len() - lookups;
+    let all = [
+        ("watermark", core.watermark.is_some(), received, metrics.rows_in),
+        ("analytic", !program.analytic.is_empty(), metrics.rows_in, metrics.rows_in),
+        ("filter", early, received, metrics.rows_kept),
+        ("window", core.window.is_some(), metrics.rows_kept, metrics.emitted),
+        ("join_aligner", scans, fed, fed),
+        ("join", joins > 0, fed, fed),
+        ("lookup", lookups > 0, fed, fed),
+        ("filter", filtered && !early, fed, fed),
+        ("aggregate", !program.group_by.is_empty(), fed, fed),
+        ("having", program.having.is_some(), fed, fed),
+        ("windowFunc", !program.numberings.is_empty(), fed, fed),
+        ("order", !program.order_by.is_empty(), fed, fed),
+        ("project", true, fed, metrics.emitted),
+        ("projectset", program.projection.has_srf(), metrics.emitted, metrics.emitted),
+    ];
+    all.into_iter().filter(|(_, there, ..)| *there).map(|(name, _, into, out)| (name, into, out)).collect()
+}
+
+/// Sinks that take rows; the others take bytes, so that an encoder stands before them.
+const ROW_SINKS: [&str; 9] =
+    ["memory", "nop", "sql", "influx", "influx2", "redis", "neuron", "tdengine3", "edgex"];
+
+/// Adds a sink with the steps before it.
+pub(crate) fn add_sink(nodes: &mut Vec<NodeMetrics>, kind: &str, index: usize, sink: NodeMetrics) {
+    let of_sink = |node: &NodeMetrics| {
+        node.name.starts_with("sink_") || node.name.ends_with("_transform_0") || node.name.ends_with("_encode_0")
+    };
+    let Some(last) = nodes.iter().rposition(|node| !of_sink(node)) else { return };
+    let mut steps = vec![format!("op_{kind}_{index}_0_transform_0")];
+    if !ROW_SINKS.contains(&kind) {
+        steps.push(format!("op_{kind}_{index}_1_encode_0"));
+    }
+    nodes[last].feeds.push(plain(&steps[0]).to_string());
+    let at = nodes.iter().position(|node| node.name.starts_with("sink_")).unwrap_or(nodes.len());
+    let ends = steps.iter().skip(1).cloned().chain([sink.name.clone()]);
+    let made = steps.iter().zip(ends).map(|(name, next)| NodeMetrics {
+        name: name.clone(),
+        feeds: vec![plain(&next).to_string()],
+        last_invocation: sink.last_invocation,
+        ..counted(sink.records_in, sink.records_in)
+    });
+    let made: Vec<NodeMetrics> = made.collect();
+    nodes.splice(at..at, made);
+    nodes.push(sink);
+}
+
+/// A node's name without its instance.
+fn plain(name: &str) -> &str {
+    name.strip_suffix("_0").unwrap_or(name)
+}
+
+/// `{sources: [node], edges: {node: [node]}}`, as `GET /rules/{id}/topo` answers.
+pub fn topology(nodes: &[NodeMetrics]) -> Value {
+    let sources: Vec<&str> =
+        nodes.iter().map(|node| plain(&node.name)).filter(|name| name.starts_with("source_")).collect();
+    let edges: Map<String, Value> = nodes
+        .iter()
+        .filter(|node| !node.feeds.is_empty())
+        .map(|node| (plain(&node.name).to_string(), json!(node.feeds)))
+        .collect();
+    json!({"sources": sources, "edges": edges})
+}
+
+/// The counters of a node under the names of section 4.3, in its order.
+pub fn describe(node: &NodeMetrics) -> Vec<(String, Value)> {
+    let mut metrics = vec![
+        ("records_in_total", json!(node.records_in)),
+        ("records_out_total", json!(node.records_out)),
+        ("messages_processed_total", json!(node.processed)),
+        ("process_latency_us", json!(node.latency_us)),
+        ("buffer_length", json!(node.buffer_length)),
+        ("last_invocation", json!(node.last_invocation)),
+        ("exceptions_total", json!(node.exceptions)),
+        ("last_exception", json!(node.last_exception)),
+        ("last_exception_time", json!(node.last_exception_time)),
+    ];
+    if let Some(connection) = &node.connection {
+        let times = &node.connection_times;
+        let status = match connection {
+            Connection::Connected => 1,
+            Connection::Connecting => 0,
+            Connection::Disconnected(_) => -1,
+        };
+        metrics.extend([
+            ("connection_status", json!(status)),
+            ("connection_last_connected_time", json!(times.connected)),
+            ("connection_last_disconnected_time", json!(times.disconnected)),
+            ("connection_last_disconnected_message", json!(times.reason)),
+            ("connection_last_try_time", json!(times.tried)),
+        ]);
+    }
+    metrics.into_iter().map(|(metric, value)| (format!("{}_{metric}", node.name), value)).collect()
+}
