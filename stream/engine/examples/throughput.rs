@@ -47,6 +47,7 @@ fn definition() -> StreamDef {
         timestamp_format: None,
         numbers: Default::default(),
         timezone: jiff::tz::TimeZone::UTC,
+        decoded: true,
         table: None,
     }
 }
