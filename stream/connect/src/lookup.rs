@@ -9,6 +9,8 @@ use crate::{ConnectError, Hosts, Props};
 /// What a table asks of a lookup connector.
 #[derive(Debug, Clone)]
 pub struct LookupRequest {
+    /// Name of the table.
+    pub table: String,
     /// The table's DATASOURCE.
     pub datasource: String,
     /// The table's KEY, if it has one.
@@ -80,11 +82,11 @@ pub(crate) fn matches(row: &Map, query: LookupQuery<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use edgeward_engine::{LookupOptions, Stream, StreamDef};
+    use edgeward_engine::{LookupOptions, Stream, StreamDef, Value};
     use edgeward_sql::ast::Statement;
     use serde_json::json;
 
-    use crate::testing::{props, start_rule};
+    use crate::testing::{look, props, start_rule};
     use crate::{Hosts, LookupRequest, registry};
 
     /// Rows of a SQLite file beside those of a stream, as a user writes it.
@@ -100,7 +102,7 @@ mod tests {
         let create = r#"CREATE TABLE t (id BIGINT, name STRING) WITH (DATASOURCE="t", TYPE="sql", KIND="lookup")"#;
         let Ok(Statement::Create(create)) = edgeward_sql::parse(create) else { panic!("a table") };
         let props = props(&json!({"url": format!("sqlite://{}", file.display())}));
-        let request = LookupRequest { datasource: "t".into(), key: None, props };
+        let request = LookupRequest { table: "t".into(), datasource: "t".into(), key: None, props };
         let source = registry::lookup("sql", &request, &Hosts::default()).unwrap();
         let table = Stream::of_lookup(StreamDef::new(&create), source, options);
         let data = json!({"data": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 1}], "interval": 1, "loop": false});
@@ -108,6 +110,25 @@ mod tests {
         let (rows, ended) = start_rule(select, stream, &[table], &Hosts::default()).unwrap().all().await;
         ended.unwrap();
         rows
+    }
+
+    #[tokio::test]
+    async fn tables_use_named_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let database = rusqlite::Connection::open(&file).unwrap();
+        database.execute_batch("CREATE TABLE t (id INT); INSERT INTO t VALUES (1)").unwrap();
+        let hosts = Hosts::default();
+        let connection = json!({"url": format!("sqlite://{}", file.display())});
+        hosts.connections.create("plant", "sql", props(&connection)).unwrap();
+        let props = props(&json!({"connectionSelector": "plant"}));
+        let request = LookupRequest { table: "names".into(), datasource: "t".into(), key: None, props };
+        let table = registry::lookup("sql", &request, &hosts).unwrap();
+        assert_eq!(look(&*table, &[Value::Int(1)]).await.as_deref(), Ok(r#"[{"id":1}]"#));
+        let refused = hosts.connections.delete("plant").unwrap_err().to_string();
+        assert!(refused.contains("names"), "{refused}");
+        drop(table);
+        hosts.connections.delete("plant").unwrap();
     }
 
     #[tokio::test]

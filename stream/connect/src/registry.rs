@@ -115,7 +115,9 @@ pub fn lookup_kinds() -> impl Iterator<Item = &'static str> {
 pub fn lookup(kind: &str, request: &LookupRequest, hosts: &Hosts) -> Result<Box<dyn LookupSource>, ConnectError> {
     let known = LOOKUPS.iter().find(|(name, _)| *name == kind);
     let (_, make) = known.ok_or_else(|| ConnectError::UnknownLookup(kind.to_owned()))?;
-    make(request, hosts)
+    let Some(lease) = hosts.connections.lease(&request.props, &request.table)? else { return make(request, hosts) };
+    let request = LookupRequest { props: lease.under(&request.props), ..request.clone() };
+    Ok(Box::new(Leased::new(make(&request, hosts)?, lease)))
 }
 
 /// Makes a source. Nothing is opened before it runs.

@@ -308,7 +308,8 @@ fn lookups_check_their_properties() {
         ("sql", "t", json!({}), "url is required"),
     ];
     for (kind, datasource, properties, text) in cases {
-        let request = LookupRequest { datasource: datasource.into(), key: None, props: props(&properties) };
+        let request =
+            LookupRequest { table: "t".into(), datasource: datasource.into(), key: None, props: props(&properties) };
         expect(&format!("{kind} {properties}"), registry::lookup(kind, &request, &on_a_node()).map(drop), text);
     }
 }

@@ -153,7 +153,8 @@ impl Catalog {
         let props = self.props(create)?;
         let options = LookupOptions::from_json(props.get("lookup").unwrap_or(&Value::Null))?;
         let datasource = create.options.datasource.clone().unwrap_or_default();
-        let request = LookupRequest { datasource, key: create.options.key.clone(), props };
+        let (table, key) = (create.name.clone(), create.options.key.clone());
+        let request = LookupRequest { table, datasource, key, props };
         Ok((registry::lookup(source_type(create), &request, &self.hosts)?, options))
     }
 

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_engine::{Connection, Emission, Sink, SinkError, Source, SourceContext, SourceError};
+use edgeward_engine::{
+    Connection, Emission, LookupQuery, LookupSource, Map, Sink, SinkError, Source, SourceContext, SourceError,
+};
 use edgeward_service::{Backoff, Tasks};
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
@@ -274,6 +276,16 @@ impl Source for Leased<dyn Source> {
             let Leased { _lease, inner } = *self;
             inner.run(context).await
         })
+    }
+}
+
+impl LookupSource for Leased<dyn LookupSource> {
+    fn lookup<'a>(&'a self, query: LookupQuery<'a>) -> BoxFuture<'a, Result<Vec<Arc<Map>>, SourceError>> {
+        self.inner.lookup(query)
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.inner.connection()
     }
 }
 

@@ -53,7 +53,7 @@ async fn answers_are_looked_up() {
         let props = props(
             &json!({"url": format!("{url}/{{{{.id}}}}"), "method": "post", "body": "{{.id}}", "bodyType": "text"}),
         );
-        let request = LookupRequest { datasource: path.into(), key: None, props };
+        let request = LookupRequest { table: "t".into(), datasource: path.into(), key: None, props };
         registry::lookup("httppull", &request, &Hosts::default()).unwrap()
     };
     let rows = table("/rows");

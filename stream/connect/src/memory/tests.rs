@@ -9,7 +9,8 @@ use crate::{Hosts, LookupRequest, registry};
 #[tokio::test]
 async fn a_table_keeps_rows_by_key() {
     let hosts = Hosts::default();
-    let request = LookupRequest { datasource: "t/+".into(), key: Some("id".into()), props: props(&json!({})) };
+    let request =
+        LookupRequest { table: "t".into(), datasource: "t/+".into(), key: Some("id".into()), props: props(&json!({})) };
     let table = registry::lookup("memory", &request, &hosts).unwrap();
     let plain = json!({"topic": "t/a"});
     let kinds = json!({"topic": "t/a", "rowkindField": "do", "keyField": "id"});

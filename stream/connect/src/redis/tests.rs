@@ -107,7 +107,7 @@ async fn keys_are_looked_up() {
     redis.ask(&["RPUSH", "l", r#"{"n":1}"#, r#"{"n":2}"#]).await;
     let table = |data_type: &str| {
         let props = props(&json!({"addr": redis.address, "datatype": data_type}));
-        let request = LookupRequest { datasource: "2".into(), key: None, props };
+        let request = LookupRequest { table: "t".into(), datasource: "2".into(), key: None, props };
         registry::lookup("redis", &request, &Hosts::default()).unwrap()
     };
     let texts = table("string");

@@ -27,7 +27,7 @@ async fn rows_come_again() {
 #[tokio::test]
 async fn rows_are_looked_up() {
     let props = props(&json!({"data": [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}, {"a": 2}]}));
-    let request = LookupRequest { datasource: String::new(), key: None, props };
+    let request = LookupRequest { table: "t".into(), datasource: String::new(), key: None, props };
     let table = registry::lookup("simulator", &request, &Hosts::default()).unwrap();
     for (keys, values, expect) in [
         (vec!["a".into()], vec![Value::Int(2)], r#"[{"a":2,"b":"x"},{"a":2}]"#),

@@ -113,7 +113,8 @@ async fn suite(url: &str, types: &[&str], expect: &str) {
     assert_eq!(ask("SELECT * FROM t ORDER BY id").await.unwrap(), rows);
     assert_eq!(sink.connection(), Some(Connection::Connected));
 
-    let request = LookupRequest { datasource: "t".into(), key: None, props: props(&json!({"url": url})) };
+    let request =
+        LookupRequest { table: "t".into(), datasource: "t".into(), key: None, props: props(&json!({"url": url})) };
     let table = registry::lookup("sql", &request, &Hosts::default()).unwrap();
     let keys: [Arc<str>; 2] = ["id".into(), "v".into()];
     for (values, expect) in [
