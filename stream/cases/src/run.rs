@@ -109,7 +109,6 @@ impl Case {
         let flows = rule.flows(&Known(users.clone()), zone)?;
         let plan_refused = |text| Stop::Refused(Stage::Plan, text);
         let hosts = sources.hosts();
-        actions::check(rule, &hosts).map_err(plan_refused)?;
         let mut options = RuleOptions::from_json(&rule.options).map_err(refused(Stage::Plan))?;
         options.timezone = zone.clone();
         *teller = Teller::new(self, Printer::new(zone.clone()), options.send_error);
@@ -117,12 +116,13 @@ impl Case {
         options.send_error = true;
         let mut messages = Vec::new();
         for (index, Flow { select, sink, inline }) in flows.iter().enumerate() {
-            let mut shape = Shape::read(sink.clone(), &hosts, self.start).map_err(plan_refused)?;
             let defined = |name: &str| sources.engine(name).or_else(|| inline.get(name).cloned());
-            let plan =
-                Plan::with_functions(select, &options, &defined, users.clone()).map_err(refused(Stage::Plan))?;
+            let plan = Plan::with_functions(select, &options, &defined, users.clone()).map_err(refused(Stage::Plan))?;
             let id = rule.id.as_deref().unwrap_or("test");
             sources.last_as_long_as(id, rule.temp, plan.inputs()).map_err(plan_refused)?;
+            // Sinks come last, as in eKuiper: a statement that cannot be planned is what is told.
+            actions::check(rule, &hosts).map_err(plan_refused)?;
+            let mut shape = Shape::read(sink.clone(), &hosts, self.start).map_err(plan_refused)?;
             let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
                 .map_err(refused(Stage::Plan))?;
             let last = self.feed(&mut trial)?;

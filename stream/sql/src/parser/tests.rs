@@ -294,8 +294,31 @@ fn round_trip(text: &str) -> std::result::Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Text of a random declared type.
+fn declared_type() -> impl Strategy<Value = String> {
+    let simple = proptest::sample::select(vec!["BIGINT", "float", "STRING", "BYTEA", "DATETIME", "boolean"]);
+    simple.prop_map(str::to_string).prop_recursive(4, 12, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|item| format!("ARRAY({item})")),
+            proptest::collection::vec(("[a-z]{1,4}_", inner), 0..4).prop_map(|fields| {
+                let fields: Vec<String> = fields.iter().map(|(name, of)| format!("{name} {of}")).collect();
+                format!("STRUCT({})", fields.join(", "))
+            }),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn definitions_survive_printing(types in proptest::collection::vec(declared_type(), 0..5), source in any::<String>()) {
+        let fields: Vec<String> = types.iter().enumerate().map(|(at, of)| format!("c{at} {of}")).collect();
+        let source = Expr::Str(source).to_string();
+        let sql = format!("CREATE STREAM s ({}) WITH (DATASOURCE={source}, SHARED=TRUE)", fields.join(", "));
+        prop_assert!(parse(&sql).is_ok(), "{}: {:?}", sql, parse(&sql));
+        round_trip(&sql)?;
+    }
 
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
@@ -307,6 +330,8 @@ proptest! {
         round_trip(&words.join(" "))?;
         round_trip(&format!("SELECT {}", words.join(" ")))?;
         round_trip(&format!("SELECT a FROM s GROUP BY {}", words.join(" ")))?;
+        round_trip(&format!("CREATE STREAM s ({}) WITH (DATASOURCE=\"x\")", words.join(" ")))?;
+        round_trip(&format!("CREATE TABLE s () WITH ({})", words.join(" ")))?;
     }
 
     #[test]
