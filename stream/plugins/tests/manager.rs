@@ -56,7 +56,7 @@ fn rule(sql: &str, manager: &Manager, tasks: &Tasks) -> Result<(RuleHandle, mpsc
 }
 
 async fn next(results: &mut mpsc::Receiver<String>) -> String {
-    tokio::time::timeout(Duration::from_secs(20), results.recv()).await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(60), results.recv()).await.unwrap().unwrap()
 }
 
 #[cfg(feature = "javascript")]
