@@ -48,6 +48,12 @@ pub enum ConnectError {
     /// A peer that does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// An external service that cannot be kept or used.
+    #[error("{0}")]
+    Service(String),
+    /// No external service or function of one has this name.
+    #[error("{0}")]
+    UnknownService(String),
     /// A schema that cannot be kept or used.
     #[error("{0}")]
     Schema(String),

@@ -119,7 +119,8 @@ impl From<PluginError> for RulesError {
 
 impl From<ConnectError> for RulesError {
     fn from(error: ConnectError) -> RulesError {
-        RulesError::refused(Code::Executor, error.to_string())
+        let code = if matches!(error, ConnectError::UnknownService(_)) { Code::NotFound } else { Code::Executor };
+        RulesError::refused(code, error.to_string())
     }
 }
 

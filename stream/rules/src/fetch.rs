@@ -11,6 +11,11 @@ use crate::error::{Code, Result, RulesError};
 const MAX_FILE: u64 = 64 << 20;
 
 impl Handle {
+    /// Whether requests may name files of this machine.
+    pub(crate) fn allows_files(&self) -> bool {
+        self.registry.world.plugins.as_ref().is_none_or(|plugins| plugins.allows_files())
+    }
+
     /// The content of `file://…`, a plain path, or a URL of http(s), the last through whoever fetches plugins.
     pub(crate) async fn fetch(&self, url: &str) -> Result<Vec<u8>> {
         let local = url.strip_prefix("file://").or_else(|| (!url.contains("://")).then_some(url));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use edgeward_connect::{Connections, Schemas};
+use edgeward_connect::{Connections, Schemas, Services};
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{Statement, StreamKind, TableKind};
 use parking_lot::{Mutex, RwLock};
@@ -44,6 +44,7 @@ impl Rules {
         }
         hosts.connections = Arc::new(Connections::new(&tasks));
         hosts.schemas = Arc::new(Schemas::open(&folder.join("schemas"))?);
+        let services = Arc::new(Services::open(&folder.join("services"), &tasks)?);
         hosts.cache_dir = Some(folder.join("sinks"));
         let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref(), options.sink_options.clone())?);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
@@ -55,6 +56,7 @@ impl Rules {
                 traces: Traces::default(),
                 hosts,
                 plugins,
+                services,
                 store,
                 tasks: tasks.clone(),
             },

@@ -29,6 +29,7 @@ mod transfer;
 mod trial;
 mod uploads;
 mod usage;
+mod users;
 
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_connect::{Hosts, SinkRequest, registry};
+use edgeward_connect::{Services, Hosts, SinkRequest, registry};
 use edgeward_engine::{EngineError, Plan, RuleHandle, RuleStatus, RuleTask, SinkInput};
+use edgeward_functions::UserFunctions;
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{CreateStream, StreamKind};
 
@@ -15,6 +16,7 @@ use crate::error::{Code, Result, RulesError};
 use crate::shared::{Running, SharedStreams, is_shared};
 use crate::store::Store;
 use crate::trace::Traces;
+use crate::users::Functions;
 
 /// How long sinks may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,6 +29,7 @@ pub(crate) struct World {
     pub(crate) traces: Traces,
     pub(crate) hosts: Hosts,
     pub(crate) plugins: Option<edgeward_plugins::Manager>,
+    pub(crate) services: Arc<Services>,
     pub(crate) store: Store,
     pub(crate) tasks: Tasks,
 }
@@ -71,7 +74,8 @@ impl World {
             self.catalog.stream(name).or_else(own)
         };
         let found = |name: &str| created(name).map(|create| Catalog::engine_definition(&create));
-        let users = self.plugins.as_ref().map(|plugins| plugins.functions());
+        let plugins = self.plugins.as_ref().map(|plugins| plugins.functions());
+        let users: Option<Arc<dyn UserFunctions>> = Some(Arc::new(Functions { plugins, services: self.services.clone() }));
         let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
         let inputs: Option<Vec<_>> = plan.inputs().map(|input| created(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;

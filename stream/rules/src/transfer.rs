@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use edgeward_connect::Schemas;
+use edgeward_connect::{Schemas, ServicePackage, Services};
 use edgeward_sql::ast::{Statement, StreamKind};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
 
 /// The maps of an export that this version never fills.
-const EMPTY: [&str; 3] = ["nativePlugins", "portablePlugins", "Service"];
+const EMPTY: [&str; 2] = ["nativePlugins", "portablePlugins"];
 const CONFIGS: [(&str, Scope); 3] =
     [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
 /// Largest file that is imported, in bytes.
@@ -42,7 +42,7 @@ impl Imported {
     /// The errors under every key of an export.
     pub(crate) fn response(&self) -> Value {
         let mut all = Map::new();
-        for key in ["streams", "tables", "rules", "uploads", "scripts", "Schema"]
+        for key in ["streams", "tables", "rules", "uploads", "scripts", "Schema", "Service"]
             .into_iter()
             .chain(EMPTY)
             .chain(CONFIGS.map(|(key, _)| key))
@@ -93,6 +93,8 @@ impl Handle {
         all["uploads"] = self.uploads.texts().into_iter().map(upload).collect::<Map<_, _>>().into();
         all["scripts"] = self.scripts().into();
         all["Schema"] = self.exported_schemas().into();
+        let services = self.registry.world.services.packages().into_iter();
+        all["Service"] = services.map(|(name, package)| (name, package.to_json().into())).collect::<Map<_, _>>().into();
         Ok(all)
     }
 
@@ -143,6 +145,12 @@ impl Handle {
         for (name, text) in section(all, "Schema") {
             let result = self.import_schema(&name, &text).await;
             done.note("Schema", &name, result);
+        }
+        for (name, text) in section(all, "Service") {
+            let at = name.clone();
+            let put = move |services: &Services| services.update(&at, &ServicePackage::from_json(&text)?);
+            let result = self.services(put).await;
+            done.note("Service", &name, result);
         }
         for (id, text) in section(all, "scripts") {
             let result = match &self.registry.world.plugins {
@@ -241,6 +249,7 @@ impl Handle {
         let clear =
             |schemas: &Schemas| schemas.list("protobuf")?.iter().try_for_each(|name| schemas.delete("protobuf", name));
         self.schemas(clear).await?;
+        self.services(|services| services.list().iter().try_for_each(|name| services.delete(name))).await?;
         self.uploads.work(Uploads::clear).await
     }
 

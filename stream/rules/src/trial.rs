@@ -104,6 +104,7 @@ impl Handle {
             traces: Traces::default(),
             hosts: world.hosts.clone(),
             plugins: world.plugins.clone(),
+            services: world.services.clone(),
             store: world.store.clone(),
             tasks: tasks.clone(),
         };

@@ -54,6 +54,7 @@ async fn run_scenario(name: &str, text: &str) {
     let mut steps = 0;
     for block in lines.join("\n").split("\n\n").map(str::trim).filter(|block| !block.is_empty()) {
         let (request, expected) = block.split_once("--- ").unwrap();
+        let request = request.replace("\"@/", &format!("\"{}/tests/", env!("CARGO_MANIFEST_DIR")));
         let (line, body) = request.split_once('\n').unwrap();
         let (method, path) = line.split_once(' ').unwrap();
         let (status, expected) = expected.split_once('\n').unwrap_or((expected, ""));

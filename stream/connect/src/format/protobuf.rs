@@ -47,6 +47,11 @@ fn value(proto: &Proto) -> Value {
     }
 }
 
+/// A message as a value: what a wrapper type wraps, else its columns.
+pub(crate) fn value_of(message: &DynamicMessage) -> Value {
+    wrapped(message).unwrap_or_else(|| Value::map(columns(message)))
+}
+
 /// What one of Google's wrapper types wraps.
 fn wrapped(message: &DynamicMessage) -> Option<Value> {
     is_wrapper(&message.descriptor()).then(|| message.get_field_by_number(1).map(|inner| value(&inner)))?
@@ -80,7 +85,11 @@ pub(crate) fn encode(descriptor: &MessageDescriptor, row: &Map, out: &mut Vec<u8
     message.encode(out).map_err(|error| error.to_string())
 }
 
-fn message(descriptor: &MessageDescriptor, row: &Map) -> Result<DynamicMessage, String> {
+/// A row as a message. Columns the type does not have are left out.
+///
+/// # Errors
+/// A column has a value its field cannot hold, or a required one is missing.
+pub(crate) fn message(descriptor: &MessageDescriptor, row: &Map) -> Result<DynamicMessage, String> {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
         match row.get(field.name()).filter(|value| !value.is_nil()) {

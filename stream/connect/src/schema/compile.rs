@@ -27,7 +27,7 @@ pub(super) fn compile(
     }
     texts.retain(|path, _| *path != main_file(name) && !path.starts_with(&format!("{name}/")));
     texts.extend(files.iter().map(|(path, text)| (path.clone(), text.clone())));
-    if let Some((path, _)) = files.iter().find(|(_, text)| depth(text) > MAX_DEPTH) {
+    if let Some((path, _)) = files.iter().find(|(_, text)| nested_too_deep(text)) {
         return Err(format!("{path}: nested deeper than {MAX_DEPTH} levels"));
     }
     let mut resolver = ChainFileResolver::new();
@@ -51,6 +51,11 @@ impl FileResolver for Texts {
         let text = self.texts.get(path).or_else(|| self.texts.get(&format!("{}/{path}", self.name)));
         File::from_source(path, text.ok_or_else(|| protox::Error::file_not_found(path))?)
     }
+}
+
+/// Whether the parser would need too much of the stack for a text.
+pub(crate) fn nested_too_deep(text: &str) -> bool {
+    depth(text) > MAX_DEPTH
 }
 
 /// How deep brackets are nested at most, strings and comments included.

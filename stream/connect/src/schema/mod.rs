@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use crate::ConnectError;
+pub(crate) use compile::nested_too_deep;
 
 /// Largest schema with all its files, in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 4 << 20;

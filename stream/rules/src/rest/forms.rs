@@ -73,8 +73,10 @@ impl Handle {
 }
 
 async fn functions(State(handle): State<Handle>) -> Reply {
-    let plugins = handle.registry.world.plugins.as_ref();
-    document(metadata::functions(&plugins.map(|plugins| plugins.function_names()).unwrap_or_default()))
+    let world = &handle.registry.world;
+    let mut users = world.plugins.as_ref().map(|plugins| plugins.function_names()).unwrap_or_default();
+    users.extend(world.services.functions());
+    document(metadata::functions(&users))
 }
 
 async fn operators() -> Reply {

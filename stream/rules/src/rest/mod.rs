@@ -13,6 +13,7 @@ mod plugins;
 mod reply;
 mod rules;
 pub(crate) mod schemas;
+mod services;
 mod streams;
 mod system;
 pub(crate) mod tls;
@@ -93,6 +94,7 @@ fn api(handle: Handle, max_body_bytes: usize) -> Router {
         .merge(files::routes())
         .merge(forms::routes())
         .merge(trace::routes())
+        .merge(services::routes())
         .merge(schemas::routes())
         .merge(connections::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
