@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_connect::{Services, Hosts, SinkRequest, registry};
+use edgeward_connect::{Hosts, Services, SinkRequest, registry};
 use edgeward_engine::{EngineError, Plan, RuleHandle, RuleStatus, RuleTask, SinkInput};
 use edgeward_functions::UserFunctions;
 use edgeward_service::Tasks;
@@ -75,7 +75,8 @@ impl World {
         };
         let found = |name: &str| created(name).map(|create| Catalog::engine_definition(&create));
         let plugins = self.plugins.as_ref().map(|plugins| plugins.functions());
-        let users: Option<Arc<dyn UserFunctions>> = Some(Arc::new(Functions { plugins, services: self.services.clone() }));
+        let users: Option<Arc<dyn UserFunctions>> =
+            Some(Arc::new(Functions { plugins, services: self.services.clone() }));
         let plan = Plan::with_functions(&select, &definition.options, &found, users)?;
         let inputs: Option<Vec<_>> = plan.inputs().map(|input| created(&input.name)).collect();
         let inputs = inputs.ok_or_else(|| EngineError::UnknownStream(select.from.name.clone()))?;

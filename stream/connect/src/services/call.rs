@@ -34,7 +34,10 @@ pub(super) struct Function {
 
 /// How a server is reached.
 enum Way {
-    Rest { client: HttpClient, headers: HeaderMap },
+    Rest {
+        client: HttpClient,
+        headers: HeaderMap,
+    },
     /// A channel needs a runtime, which there may be none of when the function is made.
     Grpc(tokio::sync::OnceCell<Channel>),
 }

@@ -73,9 +73,10 @@ pub(super) fn methods(
             tracing::warn!(method = method.full_name(), "streaming methods are no functions; it is left out");
             continue;
         }
-        let mapped = interface.functions.iter().find(|map| {
-            map.service_name == method.name() || map.service_name == method.full_name()
-        });
+        let mapped = interface
+            .functions
+            .iter()
+            .find(|map| map.service_name == method.name() || map.service_name == method.full_name());
         let name = mapped.map_or(method.name(), |map| map.name.as_str()).to_owned();
         let rule = http_rule(&method).unwrap_or_else(|| HttpRule {
             method: HttpMethod::POST,

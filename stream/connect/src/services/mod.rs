@@ -176,7 +176,9 @@ impl Service {
             for (function, method) in method::methods(interface, package)? {
                 let made = Function::new(&function, interface_name, interface, method, tasks)?;
                 if functions.insert(function.clone(), Arc::new(made)).is_some() {
-                    return Err(refused(format!("service {name} has two functions {function}; rename one in functions")));
+                    return Err(refused(format!(
+                        "service {name} has two functions {function}; rename one in functions"
+                    )));
                 }
             }
         }

@@ -153,7 +153,8 @@ async fn echo() -> String {
                 let count = stream.read(&mut part).await.unwrap();
                 request.extend_from_slice(&part[..count]);
                 let text = String::from_utf8_lossy(&request).into_owned();
-                let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| body.len() >= length(head).unwrap_or(0));
+                let whole =
+                    text.split_once("\r\n\r\n").is_some_and(|(head, body)| body.len() >= length(head).unwrap_or(0));
                 if whole || count == 0 {
                     break;
                 }
@@ -187,7 +188,10 @@ async fn rest_is_called() {
     let thing: Map = [("name".into(), "x".into())].into();
     assert_eq!(text(call(&services, "weight_of", vec![thing.into()]).await, "line"), "PUT /v1/x/weight".into());
     let answer = call(&services, "Length", vec!["x".into()]).await;
-    assert_eq!((text(answer.clone(), "line"), text(answer, "body")), ("POST /Length".into(), r#"{"value":"x"}"#.into()));
+    assert_eq!(
+        (text(answer.clone(), "line"), text(answer, "body")),
+        ("POST /Length".into(), r#"{"value":"x"}"#.into())
+    );
     let answer = call(&services, "ask", vec!["post".into(), "a/b".into(), vec![Value::Int(1)].into()]).await;
     assert_eq!((text(answer.clone(), "line"), text(answer, "body")), ("POST /a/b".into(), "[1]".into()));
     for (name, args, expect) in [
