@@ -7,7 +7,7 @@ use edgeward_functions::format::GoText;
 use edgeward_functions::{Analytic, Context, Error, Map, Run, Value};
 
 use crate::expr::{AnalyticCall, Expr};
-use crate::group::scene;
+use crate::group::{scene, too_many};
 use crate::window::Tuple;
 
 /// State of all analytic calls of a rule.
@@ -15,6 +15,8 @@ use crate::window::Tuple;
 pub(crate) struct AnalyticState {
     /// For each call its partitions by key.
     pub(crate) calls: Vec<HashMap<Box<str>, Cell>>,
+    /// Most partitions of a call.
+    most: usize,
 }
 
 /// State of one call in one partition.
@@ -27,8 +29,8 @@ pub(crate) struct Cell {
 }
 
 impl AnalyticState {
-    pub(crate) fn new(calls: &[AnalyticCall]) -> AnalyticState {
-        AnalyticState { calls: vec![HashMap::new(); calls.len()] }
+    pub(crate) fn new(calls: &[AnalyticCall], most: usize) -> AnalyticState {
+        AnalyticState { calls: vec![HashMap::new(); calls.len()], most }
     }
 
     /// The results of all calls for a row.
@@ -57,6 +59,9 @@ impl AnalyticState {
             let args: Result<Vec<Value>, Error> =
                 call.args.iter().map(|arg| Ok(arg.eval(&scene)?.into_owned())).collect();
             let args = args?;
+            if partitions.len() >= self.most && !partitions.contains_key(key.as_str()) {
+                return Err(too_many("partitions of an analytic function", self.most));
+            }
             let cell = partitions.entry(key.into()).or_default();
             if holds {
                 cell.result = run(call, &args, &mut cell.memory)

@@ -11,7 +11,7 @@ use edgeward_sql::ast::BinaryOp;
 use crate::analytic::AnalyticState;
 use crate::emission::{Emission, OutRow};
 use crate::expr::{Expr, Range, Scene};
-use crate::group::{Collection, Grouping, Groups, scene};
+use crate::group::{Collection, Grouping, Groups, scene, too_many};
 use crate::join;
 use crate::metrics::CoreMetrics;
 use crate::plan::{Plan, Program};
@@ -70,7 +70,7 @@ impl Core {
                 .iter()
                 .map(|table| table.clone().map(|(table, key)| TableRows::new(table, key)))
                 .collect(),
-            analytic: AnalyticState::new(&program.analytic),
+            analytic: AnalyticState::new(&program.analytic, options.max_groups),
             asks: false,
             waiting: VecDeque::new(),
             cells: vec![OnceCell::new(); program.cells],
@@ -204,6 +204,12 @@ impl Core {
                 .map(|key| Ok(edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string()))
                 .collect();
             verdict.partition = keys?.join(",").into();
+            if let Some(Window::State(window)) = &self.window
+                && window.open.len() >= self.options.max_groups
+                && !window.open.contains_key(&verdict.partition)
+            {
+                return Err(too_many("state windows", self.options.max_groups));
+            }
         }
         Ok(Some(verdict))
     }
@@ -227,7 +233,7 @@ impl Core {
     fn with_window(&mut self, step: impl FnOnce(&mut Window, &mut Sink<'_>)) -> Vec<(Range, Collection)> {
         let program = &self.program;
         let keep_rows = program.needs_rows();
-        let grouping = Grouping { by: &program.group_by, aggregates: &program.aggregates, context: &self.context };
+        let grouping = Grouping { by: &program.group_by, aggregates: &program.aggregates, most: self.options.max_groups, context: &self.context };
         let mut sink = Sink {
             empty: &|| if keep_rows { Collection::Rows(Vec::new()) } else { Collection::Groups(Groups::default()) },
             add: &mut |collection, tuple| match collection {
@@ -248,7 +254,7 @@ impl Core {
             return Collection::Rows(rows);
         }
         let grouping =
-            Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, context: &self.context };
+            Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, most: self.options.max_groups, context: &self.context };
         let mut groups = Groups::default();
         rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
         Collection::Groups(groups)
@@ -432,7 +438,7 @@ impl Core {
             _ => return Ok(rows),
         };
         let mut groups = Groups::default();
-        let grouping = Grouping { by: &[], aggregates: condition.0, context: &self.context };
+        let grouping = Grouping { by: &[], aggregates: condition.0, most: 1, context: &self.context };
         rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
         if let Some(error) = groups.error {
             return Err(error);

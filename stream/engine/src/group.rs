@@ -43,6 +43,8 @@ pub(crate) struct Group {
 pub(crate) struct Grouping<'a> {
     pub(crate) by: &'a [Expr],
     pub(crate) aggregates: &'a [AggregateCall],
+    /// Most groups.
+    pub(crate) most: usize,
     pub(crate) context: &'a Context,
 }
 
@@ -99,6 +101,9 @@ impl Groups {
         if let Some(index) = self.by_key.get(self.buffer.as_str()) {
             return Ok(*index);
         }
+        if self.list.len() >= grouping.most {
+            return Err(too_many("groups in a window", grouping.most));
+        }
         let key: Box<str> = self.buffer.as_str().into();
         self.insert(Group { key, first: tuple.clone(), aggregates: fresh(grouping.aggregates) });
         Ok(self.list.len() - 1)
@@ -133,6 +138,11 @@ impl Aggregate for Floating {
     fn load(&mut self, state: &Value) {
         self.0.load(state);
     }
+}
+
+/// What keys are refused with that would take too much memory.
+pub(crate) fn too_many(what: &str, most: usize) -> Error {
+    Error::call(format!("too many {what}, {most} are kept at most; raise the rule's option maxGroups"))
 }
 
 /// New aggregates for a group.

@@ -33,6 +33,9 @@ pub struct RuleOptions {
     pub disable_alias_ref_cal: bool,
     /// A sliding window with delay is also sent when it is triggered (`windowOption.enableSendSlidingWindowTwice`).
     pub send_sliding_window_twice: bool,
+    /// Most groups of a window, partitions of an analytic function and state windows at a time (`maxGroups`): what comes beyond
+    /// that is an error, so that hostile keys cannot fill the memory.
+    pub max_groups: usize,
     /// `basic.timezone`.
     pub timezone: TimeZone,
 }
@@ -52,6 +55,7 @@ impl Default for RuleOptions {
             incremental_window: false,
             disable_alias_ref_cal: false,
             send_sliding_window_twice: false,
+            max_groups: 1_000_000,
             timezone: TimeZone::UTC,
         }
     }
@@ -80,6 +84,7 @@ impl RuleOptions {
                 "iseventtime" => options.is_event_time = flag()?,
                 "latetolerance" => options.late_tolerance = duration(value).ok_or_else(wrong)?,
                 "bufferlength" => options.buffer_length = usize::try_from(whole(1..=1_000_000)?).unwrap_or(1024),
+                "maxgroups" => options.max_groups = usize::try_from(whole(1..=u64::MAX)?).unwrap_or(usize::MAX),
                 "sendmetatosink" => options.send_meta_to_sink = flag()?,
                 "sendnilfield" => options.send_nil_field = flag()?,
                 "senderror" => options.send_error = flag()?,

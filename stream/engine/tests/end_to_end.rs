@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use edgeward_engine::json::Printer;
 use edgeward_engine::{
-    Ack, Emission, Emitter, Message, Plan, RuleOptions, RuleStatus, RuleTask, Sink, SinkError, SinkInput, Stream,
-    StreamDef,
+    Ack, Emission, Emitter, LookupOptions, LookupQuery, LookupSource, Map, Message, Plan, RuleOptions, RuleStatus,
+    RuleTask, Sink, SinkError, SinkInput, SourceError, Stream, StreamDef, Value,
 };
 use edgeward_service::Tasks;
 use edgeward_sql::ast::Statement;
@@ -147,4 +149,56 @@ async fn a_tumbling_window_ticks_on_the_wall_clock() {
         }
     }
     rule.stop().await;
+}
+
+/// A table of the ids 1 to 5 that counts how often it is asked.
+struct Names(Arc<AtomicUsize>);
+
+impl LookupSource for Names {
+    fn lookup<'a>(&'a self, query: LookupQuery<'a>) -> BoxFuture<'a, Result<Vec<Arc<Map>>, SourceError>> {
+        Box::pin(async move {
+            assert_eq!((query.keys.len(), &*query.keys[0]), (1, "id"));
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let id = query.values[0].as_f64().unwrap();
+            let row = Map::from([("id".into(), query.values[0].clone()), ("name".into(), Value::str(format!("n{id}")))]);
+            Ok((1.0..=5.0).contains(&id).then(|| Arc::new(row)).into_iter().collect())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_table_is_asked_and_its_answers_are_kept() {
+    let create = r#"CREATE TABLE t () WITH (DATASOURCE="t", TYPE="memory", KIND="lookup", KEY="id")"#;
+    let definitions = [define(r#"CREATE STREAM demo () WITH (DATASOURCE="demo")"#), define(create)];
+    for (kind, cache, cache_missing_key, asked, expect) in [
+        ("INNER", false, false, 5, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":2,"name":"n2"}]"#),
+        ("INNER", true, false, 4, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":2,"name":"n2"}]"#),
+        ("LEFT", true, true, 3, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":9}] [{"id":9}] [{"id":2,"name":"n2"}]"#),
+    ] {
+        let tasks = Tasks::root("test");
+        let count = Arc::new(AtomicUsize::new(0));
+        let options = LookupOptions { cache, cache_missing_key, ..LookupOptions::default() };
+        let table = Stream::of_lookup(definitions[1].clone(), Box::new(Names(count.clone())), options);
+        let stream = Stream::new(definitions[0].clone(), None);
+        let sql = format!("SELECT demo.id, name FROM demo {kind} JOIN t ON demo.id = t.id WHERE demo.id > 0");
+        let select = edgeward_sql::parse_select(&sql).unwrap();
+        let found = |name: &str| definitions.iter().find(|definition| definition.name == name).cloned();
+        let plan = Plan::new(&select, &RuleOptions::default(), &found).unwrap();
+        let (sink, mut out) = collector();
+        let rule = RuleTask::start("r", &plan, vec![stream.clone(), table], vec![sink], None, &tasks).unwrap();
+        let emitter = Emitter::new(stream.clone());
+        for id in [1, 1, 9, 9, 2] {
+            emitter.emit(Message::payload(format!("{{\"id\":{id}}}"))).await;
+        }
+        stream.end();
+        assert_eq!(rule.ended().await, RuleStatus::Done);
+        rule.stop().await;
+        let mut got = Vec::new();
+        while let Some(message) = out.recv().await {
+            got.push(message);
+        }
+        assert_eq!(got.join(" "), expect, "{kind} {cache} {cache_missing_key}");
+        assert_eq!(count.load(Ordering::SeqCst), asked, "{kind} {cache} {cache_missing_key}");
+        assert!(tasks.shutdown(Duration::from_secs(30)).await);
+    }
 }
