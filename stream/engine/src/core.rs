@@ -233,7 +233,12 @@ impl Core {
     fn with_window(&mut self, step: impl FnOnce(&mut Window, &mut Sink<'_>)) -> Vec<(Range, Collection)> {
         let program = &self.program;
         let keep_rows = program.needs_rows();
-        let grouping = Grouping { by: &program.group_by, aggregates: &program.aggregates, most: self.options.max_groups, context: &self.context };
+        let grouping = Grouping {
+            by: &program.group_by,
+            aggregates: &program.aggregates,
+            most: self.options.max_groups,
+            context: &self.context,
+        };
         let mut sink = Sink {
             empty: &|| if keep_rows { Collection::Rows(Vec::new()) } else { Collection::Groups(Groups::default()) },
             add: &mut |collection, tuple| match collection {
@@ -253,8 +258,12 @@ impl Core {
         if !self.program.grouped {
             return Collection::Rows(rows);
         }
-        let grouping =
-            Grouping { by: &self.program.group_by, aggregates: &self.program.aggregates, most: self.options.max_groups, context: &self.context };
+        let grouping = Grouping {
+            by: &self.program.group_by,
+            aggregates: &self.program.aggregates,
+            most: self.options.max_groups,
+            context: &self.context,
+        };
         let mut groups = Groups::default();
         rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
         Collection::Groups(groups)

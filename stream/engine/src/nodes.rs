@@ -117,8 +117,7 @@ fn steps(core: &Core, received: u64) -> Vec<Step> {
 }
 
 /// Sinks that take rows; the others take bytes, so that an encoder stands before them.
-const ROW_SINKS: [&str; 9] =
-    ["memory", "nop", "sql", "influx", "influx2", "redis", "neuron", "tdengine3", "edgex"];
+const ROW_SINKS: [&str; 9] = ["memory", "nop", "sql", "influx", "influx2", "redis", "neuron", "tdengine3", "edgex"];
 
 /// Adds a sink with the steps before it.
 pub(crate) fn add_sink(nodes: &mut Vec<NodeMetrics>, kind: &str, index: usize, sink: NodeMetrics) {

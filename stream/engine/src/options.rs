@@ -79,7 +79,8 @@ impl RuleOptions {
         for (key, value) in object.iter().filter(|(_, value)| !value.is_null()) {
             let wrong = || EngineError::Plan(format!("invalid {key} {value} in the options of a rule"));
             let flag = || value.as_bool().ok_or_else(wrong);
-            let whole = |range: RangeInclusive<u64>| value.as_u64().filter(|whole| range.contains(whole)).ok_or_else(wrong);
+            let whole =
+                |range: RangeInclusive<u64>| value.as_u64().filter(|whole| range.contains(whole)).ok_or_else(wrong);
             match key.to_ascii_lowercase().as_str() {
                 "iseventtime" => options.is_event_time = flag()?,
                 "latetolerance" => options.late_tolerance = duration(value).ok_or_else(wrong)?,

@@ -168,7 +168,8 @@ impl Shared {
     fn metrics(&self) -> Vec<NodeMetrics> {
         // A function a user brought may keep the core for long; whoever asks for counters does not wait for it.
         let Some(core) = self.core.try_lock_for(PATIENCE) else { return self.last_metrics.lock().clone() };
-        let input = |(_, stream, attachment): &'_ (String, Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
+        let input =
+            |(_, stream, attachment): &'_ (String, Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
         let inputs: Vec<(Arc<Stream>, u64)> = self.inputs.iter().map(input).collect();
         let inputs: Vec<nodes::Input<'_>> = inputs
             .iter()
@@ -266,9 +267,9 @@ impl Runner {
         }
         core.advance(clock::now_ms(), out);
         drop(core);
-        if items > 0 {
-            let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.shared.latency_us.store(took / items, Ordering::Relaxed);
+        let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Some(each) = took.checked_div(items) {
+            self.shared.latency_us.store(each, Ordering::Relaxed);
         }
         settle(inbox);
     }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::core::Core;
+use crate::metrics::{ConnectionTimes, NodeMetrics};
 use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
-use crate::metrics::{ConnectionTimes, NodeMetrics};
 use crate::{Decode, Emission, EngineError, Plan, Stream, nodes};
 
 /// Most timers fired without an input between them; a rule that ticks for ever would never end otherwise.

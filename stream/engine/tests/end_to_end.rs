@@ -160,7 +160,8 @@ impl LookupSource for Names {
             assert_eq!((query.keys.len(), &*query.keys[0]), (1, "id"));
             self.0.fetch_add(1, Ordering::SeqCst);
             let id = query.values[0].as_f64().unwrap();
-            let row = Map::from([("id".into(), query.values[0].clone()), ("name".into(), Value::str(format!("n{id}")))]);
+            let row =
+                Map::from([("id".into(), query.values[0].clone()), ("name".into(), Value::str(format!("n{id}")))]);
             Ok((1.0..=5.0).contains(&id).then(|| Arc::new(row)).into_iter().collect())
         })
     }
@@ -173,7 +174,13 @@ async fn a_lookup_table_is_asked_and_its_answers_are_kept() {
     for (kind, cache, cache_missing_key, asked, expect) in [
         ("INNER", false, false, 5, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":2,"name":"n2"}]"#),
         ("INNER", true, false, 4, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":2,"name":"n2"}]"#),
-        ("LEFT", true, true, 3, r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":9}] [{"id":9}] [{"id":2,"name":"n2"}]"#),
+        (
+            "LEFT",
+            true,
+            true,
+            3,
+            r#"[{"id":1,"name":"n1"}] [{"id":1,"name":"n1"}] [{"id":9}] [{"id":9}] [{"id":2,"name":"n2"}]"#,
+        ),
     ] {
         let tasks = Tasks::root("test");
         let count = Arc::new(AtomicUsize::new(0));

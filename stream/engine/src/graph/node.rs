@@ -147,7 +147,9 @@ impl Query {
         if !kind.eq_ignore_ascii_case("countwindow") {
             args.push(text(props, "unit").to_string());
         }
-        args.extend(["size", "interval", "delay"].iter().filter_map(|key| number(key)).map(|number| number.to_string()));
+        args.extend(
+            ["size", "interval", "delay"].iter().filter_map(|key| number(key)).map(|number| number.to_string()),
+        );
         let parsed = parse_select(&format!("SELECT * FROM s GROUP BY {kind}({})", args.join(", ")))?;
         if parsed.window.is_none() {
             return refuse(format!("unknown window type {kind}"));
@@ -195,7 +197,9 @@ impl Query {
             return refuse(format!("{} flow together without a join", sources.join(" and ")));
         }
         select.fields = match picked {
-            None => [SelectField::All { except: Vec::new(), replace: Vec::new() }].into_iter().chain(computed).collect(),
+            None => {
+                [SelectField::All { except: Vec::new(), replace: Vec::new() }].into_iter().chain(computed).collect()
+            }
             Some(picked) => {
                 let hidden = computed.into_iter().filter(|field| !picked.contains(field));
                 let hidden: Vec<SelectField> = hidden.map(hide).collect();

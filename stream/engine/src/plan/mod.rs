@@ -127,9 +127,7 @@ impl Plan {
         let kind = self.select.window.as_ref().map(|window| &window.kind);
         let window = matches!(
             kind,
-            Some(
-                WindowKind::Tumbling(..) | WindowKind::Hopping(..) | WindowKind::Sliding(..) | WindowKind::Count(..)
-            )
+            Some(WindowKind::Tumbling(..) | WindowKind::Hopping(..) | WindowKind::Sliding(..) | WindowKind::Count(..))
         );
         self.options.incremental_window
             && window

@@ -148,7 +148,9 @@ impl Window {
             Kind::Time { length, interval } => {
                 Window::Time(time::TimeWindow::new(*length, *interval, (!event_time).then_some(now), zone.clone()))
             }
-            Kind::Sliding { length, delay } => Window::Sliding(sliding::SlidingWindow::new(*length, *delay, options.send_sliding_window_twice)),
+            Kind::Sliding { length, delay } => {
+                Window::Sliding(sliding::SlidingWindow::new(*length, *delay, options.send_sliding_window_twice))
+            }
             Kind::Session { length, timeout } => Window::Session(session::SessionWindow::new(*length, *timeout)),
             Kind::Count { length, interval } => Window::Count(count::CountWindow::new(*length, *interval)),
             Kind::State { emit, .. } => Window::State(state::StateWindow::new(emit.is_some())),
