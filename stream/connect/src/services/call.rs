@@ -1,6 +1,6 @@
 //! One function: arguments to a request, an answer to a value.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,8 +35,8 @@ pub(super) struct Function {
 /// How a server is reached.
 enum Way {
     Rest {
-        client: HttpClient,
-        headers: HeaderMap,
+        client: Arc<HttpClient>,
+        headers: Arc<HeaderMap>,
     },
     /// A channel needs a runtime, which there may be none of when the function is made.
     Grpc(tokio::sync::OnceCell<Channel>),
@@ -61,7 +61,7 @@ impl Function {
             Protocol::Rest => {
                 crate::http::check_url("address", &interface.address)?;
                 let client = HttpClient::new(&tls::client_config(&props, false)?, PATIENCE);
-                Way::Rest { client, headers: headers(&props)? }
+                Way::Rest { client: Arc::new(client), headers: Arc::new(headers(&props)?) }
             }
             Protocol::Grpc | Protocol::MsgpackRpc => Way::Grpc(tokio::sync::OnceCell::new()),
         };
@@ -150,7 +150,7 @@ struct Request {
 
 /// A call that is ready to be made.
 enum Job {
-    Rest { client: HttpClient, headers: HeaderMap, request: Request, output: Option<MessageDescriptor> },
+    Rest { client: Arc<HttpClient>, headers: Arc<HeaderMap>, request: Request, output: Option<MessageDescriptor> },
     Grpc { channel: Channel, method: prost_reflect::MethodDescriptor, message: Box<DynamicMessage> },
 }
 
