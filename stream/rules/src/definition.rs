@@ -157,7 +157,9 @@ fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {
 }
 
 /// The statement, actions and own streams of a graph.
-fn drawn(graph: &Value) -> Result<(String, Vec<(String, Props)>, Vec<CreateStream>)> {
+type Drawn = (String, Vec<(String, Props)>, Vec<CreateStream>);
+
+fn drawn(graph: &Value) -> Result<Drawn> {
     let Graph { branches, sources } = Graph::read(graph).map_err(|error| refuse(error.to_string()))?;
     let [branch] = branches.as_slice() else {
         let text =
