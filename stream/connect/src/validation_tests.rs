@@ -296,6 +296,7 @@ fn lookups_check_their_properties() {
         ("mqtt", "", json!({}), "lookup source mqtt not found"),
         ("httppull", "/a", json!({"url": "http://h"}), ""),
         ("httppull", "", json!({"url": "h"}), "Invalid"),
+        ("httppull", "", json!({"connectionSelector": "x"}), "connection x not existed"),
         ("memory", "a/+", json!({}), "KEY is required"),
         ("simulator", "", json!({"data": [{"a": 1}]}), ""),
         ("simulator", "", json!({}), "data is required"),

@@ -258,7 +258,7 @@ fn unknown(id: &str) -> ConnectError {
     refused(format!("connection {id} not existed"))
 }
 
-/// A source or sink that uses a connection until it is dropped.
+/// A source, sink or lookup table that uses a connection until it is dropped.
 pub(crate) struct Leased<T: ?Sized> {
     _lease: Lease,
     inner: Box<T>,
@@ -292,6 +292,10 @@ impl LookupSource for Leased<dyn LookupSource> {
 impl Sink for Leased<dyn Sink> {
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         self.inner.send(emission)
+    }
+
+    fn open(&mut self) {
+        self.inner.open();
     }
 
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {

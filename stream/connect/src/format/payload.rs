@@ -57,7 +57,7 @@ impl Decode for Inside {
                     let items = items.ok_or_else(|| format!("payloadBatchField {batch} is no array in the message"))?;
                     let mut common = (*row).clone();
                     common.remove(batch.as_str());
-                    for item in items.to_vec() {
+                    for item in items {
                         let item = item.as_map().ok_or("an item of payloadBatchField is no object")?;
                         let mut whole = common.clone();
                         whole.extend(item.iter().map(|(name, value)| (name.clone(), value.clone())));

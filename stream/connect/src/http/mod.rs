@@ -12,7 +12,7 @@ pub(crate) use answer::{MAX_MESSAGE_BYTES, next};
 pub(crate) use body::{Body, Form, escape};
 pub(crate) use client::{HttpClient, HttpError, Reply};
 pub(crate) use config::{Failure, HttpConfig, basic, check_url, pairs};
-pub(crate) use oauth::Session;
 pub use fetch::fetch;
+pub(crate) use oauth::Session;
 pub use server::HttpHost;
 pub(crate) use server::{Listening, Role};

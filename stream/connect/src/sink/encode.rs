@@ -92,13 +92,19 @@ impl Encoder {
     fn changed(&self, emission: &Emission, index: usize, out: &mut Vec<u8>) -> Result<(), SinkError> {
         let as_text = self.options.format == SinkFormat::Json;
         let value = match self.options.transform(self.options.data(emission, index), as_text)? {
-            Sent::Text(text) => return Ok(out.extend_from_slice(&text)),
+            Sent::Text(text) => {
+                out.extend_from_slice(&text);
+                return Ok(());
+            }
             Sent::Value(value) => value,
         };
         match &self.options.format {
             SinkFormat::Json => self.printer.write(&value, out).map_err(unprintable),
-            SinkFormat::Delimited { delimiter, has_header } => Ok(self.table(&value, delimiter, *has_header, out)),
-            SinkFormat::UrlEncoded => of_rows(&value, out, |row, out| Ok(form(row, out))),
+            SinkFormat::Delimited { delimiter, has_header } => {
+                self.table(&value, delimiter, *has_header, out);
+                Ok(())
+            }
+            SinkFormat::UrlEncoded => of_rows(&value, out, form),
             SinkFormat::Binary => of_rows(&value, out, binary),
             SinkFormat::Protobuf(message) => {
                 of_rows(&value, out, |row, out| protobuf::encode(message, row, out).map_err(SinkError::Rejected))
@@ -158,7 +164,7 @@ fn of_rows(
     write(row, out)
 }
 
-fn form(row: &Map, out: &mut Vec<u8>) {
+fn form(row: &Map, out: &mut Vec<u8>) -> Result<(), SinkError> {
     let pairs = row.iter().flat_map(|(name, value)| {
         let single = std::slice::from_ref(value);
         value
@@ -168,15 +174,21 @@ fn form(row: &Map, out: &mut Vec<u8>) {
             .map(|item| format!("{}={}", escape(name), escape(&GoText(item).to_string())))
     });
     out.extend_from_slice(pairs.collect::<Vec<_>>().join("&").as_bytes());
+    Ok(())
 }
 
 fn binary(row: &Map, out: &mut Vec<u8>) -> Result<(), SinkError> {
     let only = row.values().next().filter(|_| row.len() == 1);
-    match row.get("self").or(only) {
-        Some(Value::Bytes(bytes)) => Ok(out.extend_from_slice(bytes)),
-        Some(Value::Str(text)) => Ok(out.extend_from_slice(text.as_bytes())),
-        _ => Err(SinkError::Rejected("format binary needs the column self, or one column, of bytes".to_owned())),
-    }
+    let bytes: &[u8] = match row.get("self").or(only) {
+        Some(Value::Bytes(bytes)) => bytes,
+        Some(Value::Str(text)) => text.as_bytes(),
+        _ => {
+            let text = "format binary needs the column self, or one column, of bytes";
+            return Err(SinkError::Rejected(text.to_owned()));
+        }
+    };
+    out.extend_from_slice(bytes);
+    Ok(())
 }
 
 #[cfg(test)]

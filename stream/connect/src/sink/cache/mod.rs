@@ -81,11 +81,13 @@ impl CacheOptions {
             _ if self.page > self.memory => {
                 bad("memoryCacheThreshold", "memoryCacheThreshold must be greater than or equal to bufferPageSize")
             }
-            _ if self.memory % self.page != 0 => {
+            _ if !self.memory.is_multiple_of(self.page) => {
                 bad("memoryCacheThreshold", "memoryCacheThreshold must be a multiple of bufferPageSize")
             }
             _ if self.page > self.disk => bad("maxDiskCache", "maxDiskCache must be greater than bufferPageSize"),
-            _ if self.disk % self.page != 0 => bad("maxDiskCache", "maxDiskCache must be a multiple of bufferPageSize"),
+            _ if !self.disk.is_multiple_of(self.page) => {
+                bad("maxDiskCache", "maxDiskCache must be a multiple of bufferPageSize")
+            }
             _ => Ok(()),
         }
     }
@@ -212,9 +214,8 @@ impl Store {
     pub(super) fn close(&mut self) {
         let Some(folder) = &self.folder else { return };
         if self.options.clean {
-            let all = self.loaded.take().into_iter().chain(self.pages.drain(..));
-            let deleted: io::Result<()> = all.map(|number| folder.delete(number)).collect();
-            let _ = deleted.map_err(|error| failure("delete", &error));
+            let mut all = self.loaded.take().into_iter().chain(self.pages.drain(..));
+            let _ = all.try_for_each(|number| folder.delete(number)).map_err(|error| failure("delete", &error));
             return;
         }
         if !self.head.is_empty() {
