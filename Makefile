@@ -12,7 +12,7 @@ DEMO_FLAGS = $(if $(ONCE),--once)
 help:
 	@echo 'make demo           run the factory: cloud, three edge nodes, devices, rules, a cut link (ONCE=1: end after it)'
 	@echo 'make test           run all tests (ONLY="-p edgeward-sql": those alone)'
-	@echo 'make bench          print speed and memory beside the peers (ONLY=broker: that measurement alone)'
+	@echo 'make bench          print speed and memory beside the peers (ONLY=stream: those of that name alone)'
 	@echo 'make lint           formatting, lints, dependency policy and directions'
 	@echo 'make dist           build the stripped release binary and print its size'
 

@@ -52,7 +52,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     })
 }
 
-async fn mosquitto(site: &Arc<Site>) -> anyhow::Result<Option<(Process, SocketAddr)>> {
+pub(crate) async fn mosquitto(site: &Arc<Site>) -> anyhow::Result<Option<(Process, SocketAddr)>> {
     let Some(program) = machine::which("mosquitto") else {
         say("no mosquitto (make setup-tests brings it): the peer is left out");
         return Ok(None);

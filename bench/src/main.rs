@@ -12,6 +12,7 @@ mod idle;
 mod raw;
 mod server_start;
 mod session_back;
+mod stream;
 mod stream_rows;
 mod twin;
 
@@ -19,10 +20,14 @@ use std::process::ExitCode;
 
 use figure::Figure;
 
+// The program's allocator, for what is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A measurement by its name.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
 
-const ALL: [Measurement; 9] = [
+const ALL: [Measurement; 13] = [
     ("server-start", server_start::measure),
     ("agent-memory", agent_memory::measure),
     ("apply-ready", apply_ready::measure),
@@ -32,11 +37,15 @@ const ALL: [Measurement; 9] = [
     ("idle", idle::measure),
     ("broker", broker::measure),
     ("stream-rows", stream_rows::measure),
+    ("stream-engine", stream::rows),
+    ("stream-many", stream::many),
+    ("stream-mosquitto", stream::subscriber),
+    ("stream-stored", stream::stored),
 ];
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).collect();
-    let unknown = only.iter().find(|name| ALL.iter().all(|(known, _)| known != name));
+    let unknown = only.iter().find(|wanted| ALL.iter().all(|(name, _)| !is_of(name, wanted)));
     if let Some(name) = unknown {
         let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
         edgeward_tests::say(format!("no measurement {name:?}; there are: {}", names.join(", ")));
@@ -44,7 +53,9 @@ fn main() -> ExitCode {
     }
     let mut figures = Vec::new();
     let mut failed = false;
-    for (name, measure) in ALL.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| wanted == name)) {
+    for (name, measure) in
+        ALL.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| is_of(name, wanted)))
+    {
         edgeward_tests::say(format!("measuring {name}"));
         match measure() {
             Ok(measured) => figures.extend(measured),
@@ -56,4 +67,9 @@ fn main() -> ExitCode {
     }
     figure::print(&figures);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether a measurement is the one that is wanted or, as `stream-rows` of `stream`, a part of it.
+fn is_of(name: &str, wanted: &str) -> bool {
+    name.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
