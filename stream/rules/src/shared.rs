@@ -75,7 +75,10 @@ impl SharedStreams {
             return make(catalog, create, acknowledge, tasks);
         }
         let mut shared = self.0.lock();
-        shared.retain(|_, stream| stream.strong_count() > 0);
+        if shared.len() == shared.capacity() {
+            // Only before the map grows: thousands of streams are opened one after the other when the program starts.
+            shared.retain(|_, stream| stream.strong_count() > 0);
+        }
         if let Some(running) = shared.get(&create.name).and_then(Weak::upgrade) {
             return Ok(running);
         }
