@@ -9,6 +9,7 @@ mod cli;
 mod completion;
 mod config;
 mod demo;
+mod http;
 mod kubeconfig;
 mod kuiper;
 mod logging;
@@ -65,7 +66,9 @@ fn stream(mut log: LogOptions, options: &StreamOptions) -> anyhow::Result<ExitCo
     if let (None, Some(level)) = (&log.log, settings.log_level()?) {
         log.log = Some(logging::filter(level));
     }
-    run::service_within(settings.grace(), &log, |tasks| async move { rules::serve(&options.data_dir, &settings, tasks).await })
+    run::service_within(settings.grace(), &log, |tasks| async move {
+        rules::serve(&options.data_dir, &settings, tasks).await
+    })
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
 use super::net::Link;
+use crate::http;
 
 const LIMIT: usize = 8 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,28 +37,10 @@ async fn exchange(
         Some(link) => link.connect(address).await?,
         None => tokio::net::TcpStream::connect(address).await.with_context(|| format!("connect to {address}"))?,
     };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = hyper::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string())
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LIMIT).collect().await.map_err(|error| anyhow::anyhow!(error))?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        if !status.is_success() {
-            bail!("{method} {path}: {status}: {}", text.trim());
-        }
-        Ok(text)
-    };
-    tokio::pin!(connection);
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // The connection is driven beside the exchange; it may close as soon as the answer is complete.
-        _ = &mut connection => answer.await,
+    let body = Bytes::from(body.map(Value::to_string).unwrap_or_default());
+    let (status, text) = http::exchange(stream, &address.to_string(), method, path, body, LIMIT).await?;
+    if !status.is_success() {
+        bail!("{method} {path}: {status}: {}", text.trim());
     }
+    Ok(text)
 }

@@ -1,4 +1,4 @@
-//! One HTTP exchange with the rules' REST.
+//! Exchanges with the rules' REST, and the events it sends.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,11 +8,12 @@ use anyhow::{Context as _, bail};
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::Fuse;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::commands::Request;
+use crate::http;
 
 /// Longest event in bytes.
 const MAX_EVENT: usize = 16 << 20;
@@ -29,30 +30,12 @@ pub(super) async fn call(server: &str, request: &Request) -> anyhow::Result<Stri
 async fn exchange(server: &str, request: &Request) -> anyhow::Result<String> {
     let connected = tokio::net::TcpStream::connect(server).await;
     let stream = connected.with_context(|| format!("connect to {server}; is the stream engine running?"))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let message = hyper::Request::builder()
-        .method(request.method)
-        .uri(&request.path)
-        .header("host", server)
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(request.body.clone())))?;
-    let answer = async {
-        let response = sender.send_request(message).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LIMIT).collect().await.map_err(|error| anyhow::anyhow!(error))?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        if !status.is_success() {
-            bail!("{}", text.trim());
-        }
-        Ok(text)
-    };
-    tokio::pin!(connection);
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // The connection is driven beside the exchange; it may close as soon as the answer is complete.
-        _ = &mut connection => answer.await,
+    let body = Bytes::from(request.body.clone());
+    let (status, text) = http::exchange(stream, server, request.method, &request.path, body, LIMIT).await?;
+    if !status.is_success() {
+        bail!("{}", text.trim());
     }
+    Ok(text)
 }
 
 type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
