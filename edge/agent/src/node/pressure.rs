@@ -37,7 +37,8 @@ pub(super) fn kibibytes(meminfo: &str, field: &str) -> Option<u64> {
 
 /// Fewer than a tenth of the process numbers are left. The fourth field of `loadavg` is `running/all`.
 fn pids_are_short(loadavg: &str, most: &str) -> bool {
-    let used = loadavg.split(' ').nth(3).and_then(|counts| counts.split_once('/')).and_then(|(_, all)| all.parse().ok());
+    let used =
+        loadavg.split(' ').nth(3).and_then(|counts| counts.split_once('/')).and_then(|(_, all)| all.parse().ok());
     let (Some(used), Ok(most)) = (used, most.trim().parse::<u64>()) else { return false };
     is_below(most.saturating_sub(used), most, 10)
 }

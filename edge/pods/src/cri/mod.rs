@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
 use prost::Message;
-use tonic::transport::{Channel, Endpoint};
 use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
 
@@ -185,10 +185,8 @@ impl Cri {
         let filters = vec!["namespace==\"k8s.io\",topic==\"/tasks/delete\"".to_owned()];
         let mut events = self.events.clone();
         let answer = async move { events.subscribe(Request::new(events_v1::SubscribeRequest { filters })).await };
-        futures::stream::once(answer).map_ok(tonic::Response::into_inner).try_flatten().map_err(|status| Error::Runtime {
-            call: "subscribe",
-            code: status.code(),
-            reason: status.message().to_owned(),
+        futures::stream::once(answer).map_ok(tonic::Response::into_inner).try_flatten().map_err(|status| {
+            Error::Runtime { call: "subscribe", code: status.code(), reason: status.message().to_owned() }
         })
     }
 }

@@ -264,7 +264,10 @@ impl Actor {
                         let key = (control.plugin_type, control.symbol_name.clone(), control.meta.clone());
                         self.running.insert(key, *control);
                     }
-                    let stuck = matches!(told, Err(PluginError::Timeout { .. } | PluginError::Process { .. } | PluginError::Socket(_)));
+                    let stuck = matches!(
+                        told,
+                        Err(PluginError::Timeout { .. } | PluginError::Process { .. } | PluginError::Socket(_))
+                    );
                     let again = stuck.then(|| self.late());
                     let _ = answer.send(told);
                     again.map_or(Ok(()), Err)?;
