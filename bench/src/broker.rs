@@ -99,15 +99,16 @@ pub(crate) fn send_all(
     while acknowledged < count {
         buffer.clear();
         let most = if qos == 0 { 400 } else { window - (sent - acknowledged) };
-        for number in sent..count.min(sent + most) {
+        let until = count.min(sent + most);
+        for number in sent..until {
             let start = buffer.len();
             buffer.extend(packet_of(number));
             if qos > 0 {
                 let identifier = (number % 60_000 + 1) as u16;
                 buffer[start + at..start + at + 2].copy_from_slice(&identifier.to_be_bytes());
             }
-            sent = number + 1;
         }
+        sent = until;
         socket.write_all(&buffer)?;
         if qos == 0 {
             acknowledged = sent;

@@ -101,7 +101,7 @@ async fn flood(sensor: &Arc<Mqtt>, seen: &mut mpsc::Receiver<Seen>) -> anyhow::R
         })
     };
     let mut arrivals = Vec::new();
-    let mut last = vec![0_u64; DEVICES + 1];
+    let mut last = [0_u64; DEVICES + 1];
     while last.iter().skip(1).any(|value| *value + (DEVICES as u64) < first + total) {
         let (device, value, at) =
             tokio::time::timeout(PATIENCE, seen.recv()).await?.ok_or_else(|| anyhow::anyhow!("the watch ended"))?;
