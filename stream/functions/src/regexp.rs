@@ -98,10 +98,11 @@ fn translate(source: &str) -> String {
     out
 }
 
-/// Whether the text ends inside `[:name:`.
+/// Whether the text ends inside `[:name:`. The two colons may not be one: `[:]` is a class of a bracket and a colon.
 fn named(text: &str) -> bool {
     text.rfind("[:")
-        .is_some_and(|at| text[at + 2..text.len() - 1].chars().all(|char| char.is_ascii_lowercase() || char == '^'))
+        .and_then(|at| text[at + 2..].strip_suffix(':'))
+        .is_some_and(|name| name.chars().all(|char| char.is_ascii_lowercase() || char == '^'))
 }
 
 fn escape(char: char, class: bool, out: &mut String) {
@@ -181,6 +182,7 @@ mod tests {
             (r"^[^]]$", "]", false),
             (r"^[[:alpha:]&&]+$", "a&", true),
             (r"^[[:^digit:]]$", "1", false),
+            (r"^[[:]$", ":", true),
             (r"^\Qa.b\E\d$", "a.b1", true),
             (r"^\Qa.b\E$", "axb", false),
             (r"^\<a\>$", "<a>", true),
