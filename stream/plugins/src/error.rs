@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sp::SpError;
+use edgeward_sp::SpError;
 
 /// An error of a plugin or of its installation.
 #[derive(Debug, thiserror::Error)]

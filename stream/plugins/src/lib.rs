@@ -1,8 +1,8 @@
 //! Functions, sources and sinks that users bring themselves: eKuiper 2.4's portable plugins (processes of any language),
 //! JavaScript functions, and functions from Wasm modules.
 //!
-//! - [`sp`]: the scalability-protocols wire (nanomsg, mangos, NNG) over unix sockets, which portable plugins speak.
-//! - [`portable`]: packages, processes, and their functions, sources and sinks as the engine wants them.
+//! - [`portable`]: packages, processes, and their functions, sources and sinks as the engine wants them;
+//!   they talk the scalability protocols (`base/sp`).
 //! - `javascript` (feature): scripts, each call site with a context of its own.
 //! - `wasm` (feature): modules, the same way.
 //!
@@ -14,7 +14,6 @@ mod error;
 pub mod javascript;
 mod manager;
 pub mod portable;
-pub mod sp;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 

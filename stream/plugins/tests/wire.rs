@@ -9,8 +9,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeward_plugins::sp::{Endpoint, Options, Pair, Pull, Push, Rep, Req};
 use edgeward_service::Tasks;
+use edgeward_sp::{Endpoint, Options, Pull, Push, Rep, Req};
 use tokio::process::{Child, Command};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -80,37 +80,5 @@ async fn the_real_peer() {
         assert_eq!(answer, format!("<{text}>"));
     }
 
-    let script = "s = pynng.Pair0(dial=url)\ns.send(b'hello')\nwhile True: s.send(s.recv())";
-    let mut pair = Pair::open(Endpoint::Listen(path("e")), &options, &tasks).unwrap();
-    let _pair = peer(&python, script, &path("e"));
-    assert_eq!(within("hello", pair.recv()).await.unwrap(), "hello");
-    within("a send", pair.send(Bytes::from_static(b"echo"))).await.unwrap();
-    assert_eq!(within("echo", pair.recv()).await.unwrap(), "echo");
     assert!(tasks.shutdown(Duration::from_secs(5)).await);
-}
-
-#[tokio::test]
-async fn our_own_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let tasks = Tasks::root("test");
-    let options = Options::default();
-    let path = folder.path().join("a");
-    let mut req = Req::open(Endpoint::Dial(path.clone()), &options, &tasks).unwrap();
-    // The first listener goes without an answer; the request is asked again of the second.
-    let mut rep = Rep::open(Endpoint::Listen(path.clone()), &options, &tasks).unwrap();
-    let answer = tokio::spawn(async move { req.ask(Bytes::from_static(b"question"), LIMIT).await.unwrap() });
-    assert_eq!(within("a request", rep.recv()).await.unwrap().body, "question");
-    drop(rep);
-    let mut rep = loop {
-        // The old listener's task ends a moment after its handle.
-        match Rep::open(Endpoint::Listen(path.clone()), &options, &tasks) {
-            Ok(rep) => break rep,
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
-    let request = within("the request again", rep.recv()).await.unwrap();
-    request.reply(Bytes::from_static(b"answer")).await.unwrap();
-    assert_eq!(answer.await.unwrap(), "answer");
-    let second = Rep::open(Endpoint::Listen(path), &options, &tasks).unwrap_err().to_string();
-    assert!(second.starts_with("cannot listen on"), "{second}");
 }

@@ -4,19 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use edgeward_engine::Connection;
 use edgeward_service::{Backoff, Tasks};
+use edgeward_sp::{FrameCodec, Framing, HANDSHAKE, Protocol};
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::codec::{Decoder, Encoder};
 
 use super::config::Address;
-use super::frame::{Framing, GREETING, greeting};
 use crate::wire::{Conn, PATIENCE};
 
 /// Messages that wait in either direction.
 const QUEUE: usize = 1_024;
+/// Largest message.
+pub(super) const MAX_MESSAGE: usize = 8 << 20;
+/// nanomsg's one-to-one protocol, the one Neuron speaks.
+const PAIR: Protocol = Protocol::Pair;
 
 /// The connections of this process.
 #[derive(Default)]
@@ -111,16 +116,21 @@ impl Running {
     }
 
     async fn talk(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, String> {
-        let (mut conn, framing) = self.dial().await?;
-        conn.write(&GREETING).await?;
-        conn.answer(PATIENCE, greeting).await?;
+        let (mut conn, mut codec) = self.dial().await?;
+        conn.write(&PAIR.handshake()).await?;
+        conn.answer(PATIENCE, greeted).await?;
         backoff.reset();
         self.state.send_replace(Connection::Connected);
+        let mut frame = BytesMut::new();
         loop {
             tokio::select! {
-                message = conn.read(|buffer| framing.parse(buffer)) => drop(self.incoming.send(message?)),
+                message = conn.read(|buffer| codec.decode(buffer).map_err(|error| error.to_string())) => {
+                    drop(self.incoming.send(message?));
+                }
                 Some(outgoing) = self.messages.recv() => {
-                    conn.write(&framing.write(&outgoing.body)).await?;
+                    frame.clear();
+                    codec.encode((None, outgoing.body), &mut frame).map_err(|error| error.to_string())?;
+                    conn.write(&frame).await?;
                     // Whoever sent it may have given up.
                     let _ = outgoing.written.send(());
                 }
@@ -128,14 +138,23 @@ impl Running {
         }
     }
 
-    async fn dial(&self) -> Result<(Conn, Framing), String> {
+    async fn dial(&self) -> Result<(Conn, FrameCodec), String> {
+        let codec = |framing| FrameCodec { framing, max: MAX_MESSAGE };
         match &self.address {
-            Address::Tcp(target) => Ok((target.dial().await?, Framing::Tcp)),
+            Address::Tcp(target) => Ok((target.dial().await?, codec(Framing::Tcp))),
             Address::Ipc(path) => {
                 let stream = UnixStream::connect(path).await;
                 let stream = stream.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
-                Ok((Conn::new(Box::new(stream)), Framing::Ipc))
+                Ok((Conn::new(Box::new(stream)), codec(Framing::Ipc)))
             }
         }
     }
+}
+
+/// Takes the peer's handshake off the front.
+fn greeted(buffer: &mut BytesMut) -> Result<Option<()>, String> {
+    let Some(handshake) = buffer.first_chunk::<HANDSHAKE>() else { return Ok(None) };
+    PAIR.accept(*handshake).map_err(|error| error.to_string())?;
+    buffer.advance(HANDSHAKE);
+    Ok(Some(()))
 }

@@ -3,7 +3,6 @@
 //! Neuron talks to one partner only, so the sources and sinks of one address share one connection ([`NeuronLinks`]).
 
 mod config;
-mod frame;
 mod link;
 mod sink;
 mod source;

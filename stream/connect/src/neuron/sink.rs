@@ -9,8 +9,7 @@ use futures::future::BoxFuture;
 
 use super::NeuronLinks;
 use super::config::{Place, SinkConfig};
-use super::frame::MAX_MESSAGE;
-use super::link::Link;
+use super::link::{Link, MAX_MESSAGE};
 use crate::SinkOptions;
 use crate::sink::{Encoder, Payloads, SentRow};
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use edgeward_service::Tasks;
 
 use crate::error::{PluginError, Result};
-use crate::sp::{self, Endpoint, Rep, Request, SpError};
+use edgeward_sp::{Endpoint, Options, Rep, Request, SpError};
 
 /// The first message of a plugin; the Python SDK repeats it every five seconds while it has nothing to do.
 const HANDSHAKE: &[u8] = b"handshake";
@@ -23,7 +23,7 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn listen(name: String, path: PathBuf, options: &sp::Options, tasks: &Tasks) -> Result<Conversation> {
+    pub(super) fn listen(name: String, path: PathBuf, options: &Options, tasks: &Tasks) -> Result<Conversation> {
         let rep = Rep::open(Endpoint::Listen(path), options, tasks)?;
         Ok(Conversation { name, rep, waiting: None })
     }

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sp;
-
 /// Options of portable plugins.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,7 +31,7 @@ pub struct Options {
     /// Calls of one function that may wait.
     pub max_calls: usize,
     /// Limits of the sockets.
-    pub socket: sp::Options,
+    pub socket: edgeward_sp::Options,
 }
 
 impl Options {
@@ -52,7 +50,7 @@ impl Options {
             max_package_files: 10_000,
             max_log_line: 2048,
             max_calls: 1024,
-            socket: sp::Options::default(),
+            socket: edgeward_sp::Options::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use super::plugin::{Control, Meta, Plugin, Running, SymbolKind, socket};
 use crate::error::Result;
-use crate::sp::{Endpoint, Pull, Push};
+use edgeward_sp::{Endpoint, Pull, Push};
 
 /// A sink whose payloads a plugin pulls.
 pub struct PortableSink {

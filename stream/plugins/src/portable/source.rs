@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use super::plugin::{Control, Meta, Plugin, Running, SymbolKind, socket};
 use crate::error::Result;
-use crate::sp::{Endpoint, Pull};
+use edgeward_sp::{Endpoint, Pull};
 
 /// A source that reads what a plugin pushes: `{message, meta}` or `{error}`.
 #[derive(Debug)]

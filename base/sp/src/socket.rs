@@ -14,13 +14,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::codec::Framed;
 
-use super::frame::HANDSHAKE;
-use super::{FrameCodec, Protocol, SpError};
+use super::{FrameCodec, Framing, HANDSHAKE, Protocol, SpError};
 
-static REFUSED: Counter = Counter::new(
-    "edgeward_plugins_sockets_refused_total",
-    "connections of plugins over max_peers or with a bad handshake",
-);
+static REFUSED: Counter =
+    Counter::new("edgeward_sp_refused_total", "Connections over max_peers or with a bad handshake");
 
 /// Limits of a socket.
 #[derive(Debug, Clone)]
@@ -231,7 +228,7 @@ impl Shared {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of file descriptors: some will be free later.
-                    tracing::warn!(%error, "a plugin's connection cannot be accepted");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(backoff.next_delay()).await;
                     continue;
                 }
@@ -272,9 +269,9 @@ impl Shared {
         let peer = Peer { id: self.ids.fetch_add(1, Ordering::Relaxed), outbox };
         self.newest.send_replace(Some(peer.clone()));
         let id = peer.id;
-        let framed = Framed::new(stream, FrameCodec { max: self.options.max_frame_bytes });
+        let framed = Framed::new(stream, FrameCodec { framing: Framing::Ipc, max: self.options.max_frame_bytes });
         if let Err(error) = self.pump(framed, peer, outgoing).await {
-            tracing::debug!(%error, "a plugin's connection ended");
+            tracing::debug!(%error, "a connection ended");
         }
         self.newest.send_if_modified(|newest| {
             let mine = newest.as_ref().is_some_and(|newest| newest.id == id);

@@ -1,15 +1,20 @@
-//! The scalability protocols over unix sockets (`ipc://`), as nanomsg, mangos and NNG speak them.
+//! The scalability protocols (SP) as nanomsg, mangos and NNG speak them.
 //!
-//! A connection begins with eight bytes from each side (`\0SP\0`, the protocol, two zero bytes) and then carries frames:
-//! one byte 1, the length as big-endian u64, the payload. [`Socket`] keeps the connections of one endpoint; the protocols
-//! are thin covers over it: [`Pull`], [`Push`], [`Rep`], [`Req`], [`Pair`].
+//! A connection begins with eight bytes from each side (`\0SP\0`, the protocol, two zero bytes) and then carries messages:
+//! the length as big-endian u64 and the payload, on unix sockets (`ipc://`) with a byte 1 before them.
+//!
+//! - [`Protocol`] and [`FrameCodec`]: bytes only, for whoever keeps a connection of its own (the connector `neuron`).
+//! - [`Socket`] keeps the connections of one unix socket; the protocols are thin covers over it: [`Pull`], [`Push`],
+//!   [`Rep`], [`Req`]. Portable plugins talk through them.
+//!
+//! Not here: stacks of several hops (devices), the other protocols, TLS.
 
 mod frame;
 mod protocols;
 mod socket;
 
-pub use frame::{FrameCodec, Protocol};
-pub use protocols::{Pair, Pull, Push, Rep, Req, Request};
+pub use frame::{FrameCodec, Framing, HANDSHAKE, Protocol};
+pub use protocols::{Pull, Push, Rep, Req, Request};
 pub use socket::{Endpoint, Incoming, Options, Peer, Socket};
 
 use std::path::PathBuf;
@@ -33,10 +38,10 @@ pub enum SpError {
     #[error("peer does not speak the expected scalability protocol: {0}")]
     Handshake(&'static str),
     /// A frame beyond the limit.
-    #[error("frame of {0} bytes is larger than the limit")]
+    #[error("a message of {0} bytes is larger than the limit")]
     TooLarge(u64),
     /// A frame that is none.
-    #[error("frame does not begin with 1")]
+    #[error("a message does not begin with 1")]
     BadFrame,
     /// The socket or its peer is gone.
     #[error("socket is closed")]

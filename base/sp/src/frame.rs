@@ -5,9 +5,10 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::SpError;
 
-/// Length of the handshake and of a frame's head, in bytes.
-pub(super) const HANDSHAKE: usize = 8;
-const HEAD: usize = 9;
+/// Length of the handshake, in bytes.
+pub const HANDSHAKE: usize = 8;
+/// What every frame of a unix socket begins with.
+const MARK: u8 = 1;
 
 /// The protocol an end speaks (numbers of the SP registry).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,9 +68,29 @@ impl Protocol {
     }
 }
 
+/// How messages are framed: on unix sockets each begins with a byte 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `tcp://`.
+    Tcp,
+    /// `ipc://`.
+    Ipc,
+}
+
+impl Framing {
+    const fn mark(self) -> &'static [u8] {
+        match self {
+            Framing::Tcp => &[],
+            Framing::Ipc => &[MARK],
+        }
+    }
+}
+
 /// Frames of at most `max` bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameCodec {
+    /// What the connection runs on.
+    pub framing: Framing,
     /// Largest payload in bytes.
     pub max: usize,
 }
@@ -79,17 +100,19 @@ impl Decoder for FrameCodec {
     type Error = SpError;
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Bytes>, SpError> {
-        if source.first().is_some_and(|kind| *kind != 1) {
+        let mark = self.framing.mark();
+        if source.iter().zip(mark).any(|(byte, mark)| byte != mark) {
             return Err(SpError::BadFrame);
         }
-        let Some(mut head) = source.get(1..HEAD) else { return Ok(None) };
-        let length = head.get_u64();
+        let head = mark.len() + size_of::<u64>();
+        let Some(mut length) = source.get(mark.len()..head) else { return Ok(None) };
+        let length = length.get_u64();
         // Refused before anything is reserved for it.
         let size = usize::try_from(length).ok().filter(|size| *size <= self.max).ok_or(SpError::TooLarge(length))?;
-        if source.len() - HEAD < size {
+        if source.len() - head < size {
             return Ok(None);
         }
-        source.advance(HEAD);
+        source.advance(head);
         Ok(Some(source.split_to(size).freeze()))
     }
 }
@@ -104,8 +127,9 @@ impl Encoder<(Option<[u8; 4]>, Bytes)> for FrameCodec {
         if size > self.max {
             return Err(SpError::TooLarge(size as u64));
         }
-        into.reserve(HEAD + size);
-        into.put_u8(1);
+        let mark = self.framing.mark();
+        into.reserve(mark.len() + size_of::<u64>() + size);
+        into.put_slice(mark);
         into.put_u64(size as u64);
         into.put_slice(head);
         into.put_slice(&body);
@@ -121,8 +145,12 @@ mod tests {
 
     const MAX: usize = 64;
 
-    fn decode_all(bytes: &[u8], piece: usize) -> (Vec<Bytes>, bool) {
-        let (mut codec, mut buffer, mut frames) = (FrameCodec { max: MAX }, BytesMut::new(), Vec::new());
+    fn codec(ipc: bool) -> FrameCodec {
+        FrameCodec { framing: if ipc { Framing::Ipc } else { Framing::Tcp }, max: MAX }
+    }
+
+    fn decode_all(mut codec: FrameCodec, bytes: &[u8], piece: usize) -> (Vec<Bytes>, bool) {
+        let (mut buffer, mut frames) = (BytesMut::new(), Vec::new());
         for piece in bytes.chunks(piece) {
             buffer.extend_from_slice(piece);
             loop {
@@ -141,8 +169,9 @@ mod tests {
         fn frames_survive_any_fragmentation(
             payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..=MAX), 0..8),
             piece in 1usize..40,
+            ipc in any::<bool>(),
         ) {
-            let (mut codec, mut wire) = (FrameCodec { max: MAX }, BytesMut::new());
+            let (mut codec, mut wire) = (codec(ipc), BytesMut::new());
             for payload in &payloads {
                 let (head, body) = match payload.split_first_chunk::<4>() {
                     Some((head, body)) => (Some(*head), body),
@@ -150,15 +179,17 @@ mod tests {
                 };
                 codec.encode((head, Bytes::copy_from_slice(body)), &mut wire).unwrap();
             }
-            let (frames, whole) = decode_all(&wire, piece);
+            let (frames, whole) = decode_all(codec, &wire, piece);
             prop_assert!(whole);
             prop_assert_eq!(frames.iter().map(|frame| frame.to_vec()).collect::<Vec<_>>(), payloads);
         }
 
         #[test]
         fn any_bytes_give_frames_or_an_error(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1u8), any::<u8>()], 0..200)) {
-            let (frames, _) = decode_all(&bytes, 7);
-            prop_assert!(frames.iter().all(|frame| frame.len() <= MAX));
+            for ipc in [false, true] {
+                let (frames, _) = decode_all(codec(ipc), &bytes, 7);
+                prop_assert!(frames.iter().all(|frame| frame.len() <= MAX));
+            }
         }
 
         #[test]
@@ -178,9 +209,14 @@ mod tests {
 
     #[test]
     fn a_frame_beyond_the_limit_is_refused_by_its_head() {
-        let mut codec = FrameCodec { max: MAX };
-        let mut wire = BytesMut::from(&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..]);
-        assert!(matches!(codec.decode(&mut wire), Err(SpError::TooLarge(u64::MAX))));
-        assert!(codec.encode((Some([0; 4]), Bytes::from_static(&[0; MAX - 3])), &mut wire).is_err());
+        for ipc in [false, true] {
+            let mut codec = codec(ipc);
+            let mut wire = BytesMut::from(codec.framing.mark());
+            wire.put_u64(u64::MAX);
+            assert!(matches!(codec.decode(&mut wire), Err(SpError::TooLarge(u64::MAX))));
+            assert!(codec.encode((Some([0; 4]), Bytes::from_static(&[0; MAX - 3])), &mut wire).is_err());
+        }
+        let mut other = BytesMut::from(&[2][..]);
+        assert!(matches!(codec(true).decode(&mut other), Err(SpError::BadFrame)));
     }
 }

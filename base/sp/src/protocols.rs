@@ -1,4 +1,4 @@
-//! PULL, PUSH, REP, REQ and PAIR over a [`Socket`].
+//! PULL, PUSH, REP and REQ over a [`Socket`].
 
 use std::time::Duration;
 
@@ -51,34 +51,6 @@ impl Push {
     }
 }
 
-/// One to one: messages of the newest peer only matter, and go to it.
-#[derive(Debug)]
-pub struct Pair(Socket);
-
-impl Pair {
-    /// Opens the endpoint; a second peer is refused while there is one.
-    ///
-    /// # Errors
-    /// The path cannot be listened on.
-    pub fn open(endpoint: Endpoint, options: &Options, tasks: &Tasks) -> Result<Pair, SpError> {
-        let options = Options { max_peers: 1, ..options.clone() };
-        Socket::open(endpoint, Protocol::Pair, &options, tasks).map(Pair)
-    }
-
-    /// The next message; none when the socket is closed.
-    pub async fn recv(&mut self) -> Option<Bytes> {
-        self.0.recv().await.map(|incoming| incoming.body)
-    }
-
-    /// Writes a message to the peer, waiting for one if there is none.
-    ///
-    /// # Errors
-    /// The connection ended meanwhile.
-    pub async fn send(&mut self, body: Bytes) -> Result<(), SpError> {
-        self.0.peer().await?.send(None, body).await
-    }
-}
-
 /// Answers requests.
 #[derive(Debug)]
 pub struct Rep(Socket);
@@ -93,7 +65,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The id at the head of a message, taken off it. Stacks of several hops (devices) are not for plugins.
+    /// The id at the head of a message, taken off it. Stacks of several hops (devices) are not understood.
     fn read(mut body: Bytes, peer: Peer) -> Option<Request> {
         if body.len() < 4 {
             return None;
