@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Result, RulesError};
+use crate::restart::Restart;
 use crate::schedule::Schedule;
 
 /// A rule that was read.
@@ -22,8 +23,8 @@ pub(crate) struct Definition {
     pub(crate) options: RuleOptions,
     /// When it runs; none for always.
     pub(crate) schedule: Option<Schedule>,
-    /// `restartStrategy.attempts` is set: a run that fails is followed by another.
-    pub(crate) restart: bool,
+    /// When a run that failed is followed by another; none for never.
+    pub(crate) restart: Option<Restart>,
     /// Start when created and at boot.
     pub(crate) triggered: bool,
     pub(crate) version: String,
@@ -71,10 +72,9 @@ impl Definition {
         let zone = &defaults.zone;
         let options = rule_props(document.get("options"), defaults)?;
         let duration = duration(&options, "duration", 0)?;
-        let strategy = options.get("restartStrategy").and_then(|strategy| strategy.get("attempts"));
         Ok(Definition {
             schedule: Schedule::read(&options, duration, zone).map_err(refuse)?,
-            restart: strategy.and_then(Value::as_i64).is_some_and(|attempts| attempts > 0),
+            restart: Restart::read(options.get("restartStrategy")).map_err(refuse)?,
             name: text(&document, "name")?,
             sql,
             actions,

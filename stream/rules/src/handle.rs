@@ -258,7 +258,7 @@ impl Handle {
     /// # Errors
     /// There is none of this id.
     pub fn rule_status(&self, id: &str) -> Result<Value> {
-        Ok(status::of(&*self.registry.get(id)?))
+        Ok(status::of(&*self.registry.get(id)?, &self.registry.zone()))
     }
 
     /// Names of the streams a rule would read.

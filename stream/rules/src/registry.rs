@@ -1,18 +1,17 @@
-//! All rules and their lives.
+//! All rules: what is on disk and in memory. Their lives are in `life`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgeward_service::{Tasks, clock};
 use jiff::tz::TimeZone;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 
 use crate::definition::{Defaults, Definition};
 use crate::error::{Code, Result, RulesError};
-use crate::run::{Run, World};
-use crate::schedule::{Phase, Schedule};
+use crate::life::{Rule, State};
+use crate::run::World;
 use crate::store::Kind;
 use crate::{secrets, status};
 
@@ -28,74 +27,6 @@ pub(crate) struct Registry {
     pub(crate) max_definitions: usize,
     /// `basic.rulePatrolInterval`.
     pub(crate) patrol: Duration,
-}
-
-/// A rule and how it is doing.
-pub(crate) struct Rule {
-    definition: RwLock<Definition>,
-    pub(crate) life: Mutex<Life>,
-    /// What starts the rule again: its schedule, or its restart strategy.
-    driver: Mutex<Option<Tasks>>,
-}
-
-/// The life of a rule (eKuiper's rule states).
-#[derive(Default)]
-pub(crate) struct Life {
-    pub(crate) state: State,
-    /// What ended the last run.
-    pub(crate) message: String,
-    pub(crate) last_start: i64,
-    pub(crate) last_stop: i64,
-    /// When a scheduled rule runs next; 0 for unknown.
-    pub(crate) next_start: i64,
-    /// The present run, or the last one for its counters.
-    pub(crate) run: Option<Arc<Run>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum State {
-    #[default]
-    Stopped,
-    Running,
-    StoppedByError,
-    /// Between two runs of a schedule.
-    Scheduled,
-}
-
-impl State {
-    /// The text of `status`.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            State::Stopped => "stopped",
-            State::Running => "running",
-            State::StoppedByError => "stopped by error",
-            State::Scheduled => "stopped: waiting for next schedule.",
-        }
-    }
-}
-
-impl Rule {
-    fn new(definition: Definition) -> Arc<Rule> {
-        Arc::new(Rule { definition: RwLock::new(definition), life: Mutex::default(), driver: Mutex::default() })
-    }
-
-    pub(crate) fn definition(&self) -> Definition {
-        self.definition.read().clone()
-    }
-
-    fn ended(&self, state: State, message: &str) {
-        let mut life = self.life.lock();
-        life.state = state;
-        life.message = message.to_owned();
-        life.last_stop = clock::now_ms();
-    }
-
-    /// Lets nothing start the rule any more.
-    fn undrive(&self) {
-        if let Some(driver) = self.driver.lock().take() {
-            driver.token().cancel();
-        }
-    }
 }
 
 impl Registry {
@@ -214,21 +145,31 @@ impl Registry {
     fn take_in(self: &Arc<Self>, definition: Definition) -> Result<()> {
         let (id, triggered) = (definition.id.clone(), definition.triggered);
         let rule = Rule::new(definition);
+        // Nobody else knows the rule yet.
+        let _commands = rule.commands.try_lock();
         self.rules.write().insert(id, rule.clone());
         if triggered { self.engage(&rule) } else { Ok(()) }
     }
 
     /// Stops and removes all rules, with one write to the disk.
     pub(crate) async fn delete_all(&self) -> Result<()> {
-        let _changes = self.changes.lock().await;
-        self.world.store.delete_all(Kind::Rule).await?;
-        let rules = std::mem::take(&mut *self.rules.write());
+        let rules = {
+            let _changes = self.changes.lock().await;
+            self.world.store.delete_all(Kind::Rule).await?;
+            std::mem::take(&mut *self.rules.write())
+        };
         for (id, rule) in rules {
-            self.world.traces.forget(&id);
-            self.halt(&rule, "canceled manually").await;
-            self.world.forget_caches(&id).await;
+            self.bury(&id, &rule).await;
         }
         Ok(())
+    }
+
+    /// Ends a rule that is no longer on disk.
+    async fn bury(&self, id: &str, rule: &Rule) {
+        let _commands = rule.commands.lock().await;
+        self.world.traces.forget(id);
+        self.halt(rule, "canceled manually").await;
+        self.world.forget_caches(id).await;
     }
 
     /// Replaces a rule, or creates it. The old one runs until the new one is checked and on disk. Returns whether it
@@ -242,7 +183,25 @@ impl Registry {
             self.create(&Value::Object(document).to_string()).await?;
             return Ok(false);
         };
-        let _changes = self.changes.lock().await;
+        let _commands = rule.commands.lock().await;
+        let new = self.newer(&rule, id, text)?;
+        {
+            let _changes = self.changes.lock().await;
+            self.get(id)?;
+            self.save(&new).await?;
+        }
+        self.world.store.forget_state(id).await?;
+        self.halt(&rule, "stopped by update").await;
+        let triggered = new.triggered;
+        *rule.definition.write() = new;
+        if triggered {
+            self.engage(&rule)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads and checks what is to replace a rule.
+    fn newer(&self, rule: &Rule, id: &str, text: &str) -> Result<Definition> {
         let old = rule.definition();
         let mut new = Definition::parse(text, Some(id), &self.defaults())?;
         secrets::restore(&mut new.document, &old.document);
@@ -255,47 +214,40 @@ impl Registry {
             return Err(RulesError::refused(Code::Rule, message));
         }
         self.world.check(&new)?;
-        self.save(&new).await?;
-        self.world.store.forget_state(id).await?;
-        self.halt(&rule, "stopped by update").await;
-        let triggered = new.triggered;
-        *rule.definition.write() = new;
-        if triggered {
-            self.engage(&rule)?;
-        }
-        Ok(true)
+        Ok(new)
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Result<()> {
-        let _changes = self.changes.lock().await;
-        let rule = self.get(id)?;
-        self.world.store.delete(Kind::Rule, id).await?;
-        self.rules.write().remove(id);
-        self.world.traces.forget(id);
-        self.halt(&rule, "canceled manually").await;
-        self.world.forget_caches(id).await;
+        let rule = {
+            let _changes = self.changes.lock().await;
+            let rule = self.get(id)?;
+            self.world.store.delete(Kind::Rule, id).await?;
+            self.rules.write().remove(id);
+            rule
+        };
+        self.bury(id, &rule).await;
         Ok(())
     }
 
     pub(crate) async fn start(self: &Arc<Self>, id: &str) -> Result<()> {
-        let _changes = self.changes.lock().await;
         let rule = self.get(id)?;
+        let _commands = rule.commands.lock().await;
         self.trigger(&rule, true).await?;
         let state = rule.life.lock().state;
         if matches!(state, State::Running | State::Scheduled) { Ok(()) } else { self.engage(&rule) }
     }
 
     pub(crate) async fn stop(&self, id: &str) -> Result<()> {
-        let _changes = self.changes.lock().await;
         let rule = self.get(id)?;
+        let _commands = rule.commands.lock().await;
         self.trigger(&rule, false).await?;
         self.halt(&rule, "canceled manually").await;
         Ok(())
     }
 
     pub(crate) async fn restart(self: &Arc<Self>, id: &str) -> Result<()> {
-        let _changes = self.changes.lock().await;
         let rule = self.get(id)?;
+        let _commands = rule.commands.lock().await;
         self.trigger(&rule, true).await?;
         self.halt(&rule, "canceled manually").await;
         self.engage(&rule)
@@ -303,8 +255,9 @@ impl Registry {
 
     /// Changes the tags of a rule.
     pub(crate) async fn tag(&self, id: &str, change: impl FnOnce(Vec<String>) -> Vec<String>) -> Result<()> {
-        let _changes = self.changes.lock().await;
         let rule = self.get(id)?;
+        let _commands = rule.commands.lock().await;
+        let _changes = self.changes.lock().await;
         let definition = rule.definition();
         let tags = change(definition.tags.clone());
         let definition = definition.tagged(tags);
@@ -332,8 +285,9 @@ impl Registry {
 
     /// Status of all rules by id.
     pub(crate) fn all_status(&self) -> Value {
+        let zone = self.zone();
         let rules: Vec<_> = self.rules.read().iter().map(|(id, rule)| (id.clone(), rule.clone())).collect();
-        rules.into_iter().map(|(id, rule)| (id, status::of(&rule))).collect::<Map<_, _>>().into()
+        rules.into_iter().map(|(id, rule)| (id, status::of(&rule, &zone))).collect::<Map<_, _>>().into()
     }
 
     async fn save(&self, definition: &Definition) -> Result<()> {
@@ -345,7 +299,10 @@ impl Registry {
 
     /// Notes on disk whether the rule is to run.
     async fn trigger(&self, rule: &Rule, triggered: bool) -> Result<()> {
+        let _changes = self.changes.lock().await;
         let definition = rule.definition();
+        // It may have been deleted while the command waited.
+        self.get(&definition.id)?;
         if definition.triggered == triggered {
             return Ok(());
         }
@@ -354,171 +311,8 @@ impl Registry {
         *rule.definition.write() = definition;
         Ok(())
     }
-
-    /// Starts a rule, now or by its schedule.
-    fn engage(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
-        rule.undrive();
-        let Some(schedule) = rule.definition.read().schedule.clone() else { return self.launch(rule) };
-        let node = self.driver(rule);
-        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
-        rule.life.lock().state = State::Scheduled;
-        node.spawn_until_cancelled("rule-schedule", async move { registry.drive(&rule, &schedule, &driver).await });
-        Ok(())
-    }
-
-    fn driver(&self, rule: &Rule) -> Tasks {
-        let node = self.world.tasks.child("rule-driver");
-        *rule.driver.lock() = Some(node.clone());
-        node
-    }
-
-    /// Starts and stops a rule by its schedule until nothing is left of it.
-    async fn drive(self: &Arc<Self>, rule: &Arc<Rule>, schedule: &Schedule, driver: &Tasks) {
-        let since = clock::now_ms();
-        let mut will = "schedule terminated";
-        loop {
-            match schedule.phase(clock::now_ms(), since, &self.zone()) {
-                Phase::Over => return rule.ended(State::Stopped, will),
-                Phase::Wait(until) => {
-                    {
-                        let mut life = rule.life.lock();
-                        life.state = State::Scheduled;
-                        life.next_start = until;
-                    }
-                    sleep_until(until).await;
-                }
-                Phase::Run(until, last_will) => {
-                    will = last_will;
-                    self.launch_by(rule, driver).await;
-                    sleep_until(until).await;
-                    let _changes = self.changes.lock().await;
-                    if driver.is_cancelled() {
-                        return;
-                    }
-                    self.end_run(rule, last_will).await;
-                }
-            }
-        }
-    }
-
-    /// Starts a rule on behalf of its driver, unless someone stopped it meanwhile.
-    async fn launch_by(self: &Arc<Self>, rule: &Arc<Rule>, driver: &Tasks) {
-        let _changes = self.changes.lock().await;
-        if !driver.is_cancelled()
-            && let Err(error) = self.launch(rule)
-        {
-            tracing::error!(rule = rule.definition.read().id, %error, "rule cannot be started");
-        }
-    }
-
-    /// Runs a failed rule again after eKuiper's patrol interval, if its restart strategy asks for it.
-    fn restart_later(self: &Arc<Self>, rule: &Arc<Rule>) {
-        let definition = rule.definition();
-        if !definition.restart || definition.schedule.is_some() {
-            return;
-        }
-        let node = self.driver(rule);
-        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
-        let interval = self.patrol;
-        node.spawn_until_cancelled("rule-patrol", async move {
-            tokio::time::sleep(interval).await;
-            registry.launch_by(&rule, &driver).await;
-        });
-    }
-
-    /// Runs a rule and watches over it.
-    fn launch(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
-        let definition = rule.definition();
-        let run = match self.world.start(&definition) {
-            Ok(run) => Arc::new(run),
-            Err(error) => {
-                rule.ended(State::StoppedByError, &error.to_string());
-                self.restart_later(rule);
-                return Err(error);
-            }
-        };
-        {
-            let mut life = rule.life.lock();
-            life.state = State::Running;
-            life.message = String::new();
-            life.last_start = clock::now_ms();
-            life.run = Some(run.clone());
-        }
-        let (registry, rule) = (self.clone(), rule.clone());
-        self.world
-            .tasks
-            .spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
-        Ok(())
-    }
-
-    /// Saves the state of a run from time to time and notes its end.
-    async fn watch(self: &Arc<Self>, rule: &Arc<Rule>, run: &Arc<Run>, definition: &Definition) {
-        let interval =
-            Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
-        let ended = loop {
-            tokio::select! {
-                ended = run.ended() => break ended,
-                () = tokio::time::sleep(interval), if definition.options.qos > 0 => {
-                    if let Err(error) = self.world.store.save_state(&definition.id, run.handle.snapshot()).await {
-                        tracing::error!(rule = definition.id, %error, "cannot save the state of a rule; the last one stays");
-                    }
-                }
-            }
-        };
-        let is_current = |life: &Life| {
-            life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run))
-        };
-        if is_current(&rule.life.lock()) {
-            run.stop().await;
-            match ended {
-                None => rule.ended(State::Stopped, "done"),
-                Some(error) => {
-                    rule.ended(State::StoppedByError, &error);
-                    self.restart_later(rule);
-                }
-            }
-        }
-    }
-
-    /// Stops a rule if it runs or waits for its next run.
-    async fn halt(&self, rule: &Rule, message: &str) {
-        rule.undrive();
-        if rule.life.lock().state == State::Scheduled {
-            rule.life.lock().next_start = 0;
-            rule.ended(State::Stopped, message);
-        }
-        self.end_run(rule, message).await;
-    }
-
-    async fn end_run(&self, rule: &Rule, message: &str) {
-        let run = {
-            let mut life = rule.life.lock();
-            if life.state != State::Running {
-                return;
-            }
-            // From here on the watcher leaves the rule alone.
-            life.state = State::Stopped;
-            life.run.clone()
-        };
-        if let Some(run) = run {
-            run.stop().await;
-        }
-        rule.ended(State::Stopped, message);
-    }
 }
 
 fn exists(id: &str) -> RulesError {
     RulesError::refused(Code::Rule, format!("rule {id} already exists"))
-}
-
-/// How far a sleep may be off when the wall clock is set: a node without a battery learns the time late.
-const CLOCK_CHECK: Duration = Duration::from_secs(60);
-
-/// Sleeps until a time on the wall clock, ms since 1970.
-async fn sleep_until(at: i64) {
-    while let Ok(left) = u64::try_from(at - clock::now_ms())
-        && left > 0
-    {
-        tokio::time::sleep(Duration::from_millis(left).min(CLOCK_CHECK)).await;
-    }
 }

@@ -63,31 +63,46 @@ impl Schedule {
         }
     }
 
+    /// When the next run begins after `now`; 0 for never.
+    pub(crate) fn next_start(&self, now: i64, zone: &TimeZone) -> i64 {
+        match (&self.cron, self.duration) {
+            (Some(cron), _) => self.tick_after(cron, now, zone),
+            (None, Some(_)) => None,
+            (None, None) => self.range_after(now),
+        }
+        .unwrap_or(0)
+    }
+
     fn in_ranges(&self, now: i64) -> Phase {
         if let Some((_, end)) = self.ranges.iter().find(|(begin, end)| (*begin..*end).contains(&now)) {
             return Phase::Run(*end, "schedule terminated");
         }
-        let next = self.ranges.iter().map(|(begin, _)| *begin).filter(|begin| *begin > now).min();
-        next.map_or(Phase::Over, Phase::Wait)
+        self.range_after(now).map_or(Phase::Over, Phase::Wait)
+    }
+
+    fn range_after(&self, now: i64) -> Option<i64> {
+        self.ranges.iter().map(|(begin, _)| *begin).filter(|begin| *begin > now).min()
     }
 
     /// A run that began less than `duration` ago is still on.
     fn at_ticks(&self, cron: &Cron, duration: i64, now: i64, zone: &TimeZone) -> Phase {
-        let mut from = now.saturating_sub(duration);
+        let Some(tick) = self.tick_after(cron, now.saturating_sub(duration), zone) else { return Phase::Over };
+        let until = tick.saturating_add(duration);
+        if tick <= now { Phase::Run(until, "schedule terminated") } else { Phase::Wait(tick) }
+    }
+
+    /// The first tick after an instant that is in a range.
+    fn tick_after(&self, cron: &Cron, mut from: i64, zone: &TimeZone) -> Option<i64> {
         // Ticks outside the ranges are skipped by going on from the next range's begin.
         for _ in 0..=self.ranges.len().saturating_mul(2) {
-            let Some(tick) = cron.next(from, zone) else { return Phase::Over };
-            let allowed =
-                self.ranges.is_empty() || self.ranges.iter().any(|(begin, end)| (*begin..*end).contains(&tick));
-            if allowed {
-                let until = tick.saturating_add(duration);
-                return if tick <= now { Phase::Run(until, "schedule terminated") } else { Phase::Wait(tick) };
+            let tick = cron.next(from, zone)?;
+            let allowed = |(begin, end): &(i64, i64)| (*begin..*end).contains(&tick);
+            if self.ranges.is_empty() || self.ranges.iter().any(allowed) {
+                return Some(tick);
             }
-            let next = self.ranges.iter().map(|(begin, _)| *begin).filter(|begin| *begin > tick).min();
-            let Some(next) = next else { return Phase::Over };
-            from = next - 1;
+            from = self.range_after(tick)? - 1;
         }
-        Phase::Over
+        None
     }
 }
 
@@ -264,6 +279,13 @@ mod tests {
             Phase::Run(ms("2026-01-02T10:00:00Z"), "schedule terminated")
         );
         assert_eq!(phase(ranged(), 0, "2026-01-02T10:00:00Z"), Phase::Over);
+        let next = |options: Value, duration: i64, now: &str| {
+            schedule(options, duration).unwrap().unwrap().next_start(ms(now), &TimeZone::UTC)
+        };
+        assert_eq!(next(hourly(), 5_400_000, "2026-01-01T00:30:00Z"), ms("2026-01-01T01:00:00Z"), "it runs already");
+        assert_eq!(next(ranged(), 0, "2026-01-01T00:30:00Z"), ms("2026-01-02T00:00:00Z"));
+        assert_eq!(next(ranged(), 0, "2026-01-02T00:00:00Z"), 0);
+        assert_eq!(next(json!({}), 5_000, "2026-01-02T00:00:00Z"), 0);
         let both = json!({"cron": "0 * * * *", "cronDatetimeRange": range});
         assert_eq!(phase(both, 1_000, "2026-01-01T05:00:00Z"), Phase::Wait(ms("2026-01-02T00:00:00Z")));
     }

@@ -1,21 +1,28 @@
 //! Status and topology of a rule in eKuiper's flat form.
 
 use edgeward_engine::{describe, topology};
+use edgeward_service::clock;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Code, Result, RulesError};
-use crate::registry::{Rule, State};
+use crate::life::{Rule, State};
 
 /// `GET /rules/{id}/status`: state and counters, keys in eKuiper's order.
-pub(crate) fn of(rule: &Rule) -> Value {
+pub(crate) fn of(rule: &Rule, zone: &TimeZone) -> Value {
+    // The rule's definition is locked before its life, here as everywhere.
+    let schedule = rule.definition.read().schedule.clone();
     let life = rule.life.lock();
     let mut status = Map::new();
     status.insert("status".into(), life.state.text().into());
     status.insert("message".into(), life.message.clone().into());
     status.insert("lastStartTimestamp".into(), life.last_start.into());
     status.insert("lastStopTimestamp".into(), life.last_stop.into());
-    status.insert("nextStartTimestamp".into(), life.next_start.into());
-    let run = life.run.clone().filter(|_| life.state == State::Running);
+    let awaited = matches!(life.state, State::Running | State::Scheduled);
+    let next = schedule.filter(|_| awaited).map_or(0, |schedule| schedule.next_start(clock::now_ms(), zone));
+    status.insert("nextStartTimestamp".into(), next.into());
+    // A rule that stopped still tells what its last run has done.
+    let run = life.run.clone();
     drop(life);
     for node in run.iter().flat_map(|run| run.handle.metrics()) {
         status.extend(describe(&node));
@@ -24,8 +31,8 @@ pub(crate) fn of(rule: &Rule) -> Value {
 }
 
 /// `GET /v2/rules/{id}/status`: the same, with the metrics of each node in an object of its own.
-pub(crate) fn structured(rule: &Rule) -> Value {
-    let Value::Object(flat) = of(rule) else { return Value::Null };
+pub(crate) fn structured(rule: &Rule, zone: &TimeZone) -> Value {
+    let Value::Object(flat) = of(rule, zone) else { return Value::Null };
     let (mut status, mut nodes) = (Map::new(), Map::new());
     let run = rule.life.lock().run.clone();
     let names: Vec<String> =

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use edgeward_engine::{Connection, NodeMetrics};
 use serde_json::{Map, Value};
 
-use crate::registry::{Registry, State};
+use crate::life::State;
+use crate::registry::Registry;
 
 /// A figure of a node: name, kind, help, value.
 type Figure = (&'static str, &'static str, &'static str, fn(&NodeMetrics) -> Option<i64>);

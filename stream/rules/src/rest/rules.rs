@@ -91,7 +91,7 @@ async fn explain(State(handle): State<Handle>, Path(id): Path<String>) -> Reply 
 
 async fn structured_status(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
     let rule = handle.registry.get(&id).or_fail("get rule status error")?;
-    document(status::structured(&rule))
+    document(status::structured(&rule, &handle.registry.zone()))
 }
 
 async fn schema(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {

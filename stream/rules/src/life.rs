@@ -1,0 +1,268 @@
+//! The life of a rule: its states, and what starts and ends it (section 4.2 of eKuiper's rules).
+//!
+//! Whoever changes the state of a rule holds its `commands`, so that what is asked while a rule starts or stops waits for
+//! that, and a rule that stops slowly holds up no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgeward_service::{Tasks, clock};
+use parking_lot::{Mutex, RwLock};
+
+use crate::definition::Definition;
+use crate::error::Result;
+use crate::registry::Registry;
+use crate::run::Run;
+use crate::schedule::{Phase, Schedule};
+
+/// A rule and how it is doing.
+pub(crate) struct Rule {
+    pub(crate) definition: RwLock<Definition>,
+    pub(crate) life: Mutex<Life>,
+    /// Held while the rule is started, stopped or changed.
+    pub(crate) commands: tokio::sync::Mutex<()>,
+    /// What starts the rule again: its schedule, or its restart strategy.
+    driver: Mutex<Option<Tasks>>,
+}
+
+/// How a rule is doing.
+#[derive(Default)]
+pub(crate) struct Life {
+    pub(crate) state: State,
+    /// What ended the last run.
+    pub(crate) message: String,
+    pub(crate) last_start: i64,
+    pub(crate) last_stop: i64,
+    /// Errors that ended a run since someone started the rule.
+    failures: u32,
+    /// The present run, or the last one for its counters.
+    pub(crate) run: Option<Arc<Run>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum State {
+    #[default]
+    Stopped,
+    Starting,
+    Running,
+    Stopping,
+    StoppedByError,
+    /// Between two runs of a schedule.
+    Scheduled,
+}
+
+impl State {
+    /// The text of `status`.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            State::Stopped => "stopped",
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Stopping => "stopping",
+            State::StoppedByError => "stopped by error",
+            State::Scheduled => "stopped: waiting for next schedule.",
+        }
+    }
+}
+
+impl Rule {
+    pub(crate) fn new(definition: Definition) -> Arc<Rule> {
+        Arc::new(Rule {
+            definition: RwLock::new(definition),
+            life: Mutex::default(),
+            commands: tokio::sync::Mutex::default(),
+            driver: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn definition(&self) -> Definition {
+        self.definition.read().clone()
+    }
+
+    fn ended(&self, state: State, message: &str) {
+        let mut life = self.life.lock();
+        life.state = state;
+        life.message = message.to_owned();
+        life.last_stop = clock::now_ms();
+    }
+
+    fn is_running(&self, run: &Arc<Run>) -> bool {
+        let life = self.life.lock();
+        life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run))
+    }
+
+    /// Lets nothing start the rule any more.
+    fn undrive(&self) {
+        if let Some(driver) = self.driver.lock().take() {
+            driver.token().cancel();
+        }
+    }
+}
+
+impl Registry {
+    /// Starts a rule because someone asked for it, now or by its schedule.
+    pub(crate) fn engage(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
+        rule.undrive();
+        rule.life.lock().failures = 0;
+        let Some(schedule) = rule.definition.read().schedule.clone() else { return self.launch(rule) };
+        let node = self.driver(rule);
+        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
+        rule.life.lock().state = State::Scheduled;
+        node.spawn_until_cancelled("rule-schedule", async move { registry.drive(&rule, &schedule, &driver).await });
+        Ok(())
+    }
+
+    fn driver(&self, rule: &Rule) -> Tasks {
+        let node = self.world.tasks.child("rule-driver");
+        *rule.driver.lock() = Some(node.clone());
+        node
+    }
+
+    /// Starts and stops a rule by its schedule until nothing is left of it.
+    async fn drive(self: &Arc<Self>, rule: &Arc<Rule>, schedule: &Schedule, driver: &Tasks) {
+        let since = clock::now_ms();
+        let mut will = "schedule terminated";
+        loop {
+            match schedule.phase(clock::now_ms(), since, &self.zone()) {
+                Phase::Over => return rule.ended(State::Stopped, will),
+                Phase::Wait(until) => {
+                    rule.life.lock().state = State::Scheduled;
+                    sleep_until(until).await;
+                }
+                Phase::Run(until, last_will) => {
+                    will = last_will;
+                    self.launch_by(rule, driver).await;
+                    sleep_until(until).await;
+                    let _commands = rule.commands.lock().await;
+                    if driver.is_cancelled() {
+                        return;
+                    }
+                    self.end_run(rule, last_will).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a rule on behalf of its driver, unless someone stopped it meanwhile.
+    async fn launch_by(self: &Arc<Self>, rule: &Arc<Rule>, driver: &Tasks) {
+        let _commands = rule.commands.lock().await;
+        if !driver.is_cancelled()
+            && let Err(error) = self.launch(rule)
+        {
+            tracing::error!(rule = rule.definition.read().id, %error, "rule cannot be started");
+        }
+    }
+
+    /// Runs a failed rule again, if its restart strategy asks for it. Scheduled rules wait for their schedule.
+    fn restart_later(self: &Arc<Self>, rule: &Arc<Rule>) {
+        let (strategy, scheduled) = {
+            let definition = rule.definition.read();
+            (definition.restart.clone(), definition.schedule.is_some())
+        };
+        let Some(strategy) = strategy.filter(|_| !scheduled) else { return };
+        let failures = {
+            let mut life = rule.life.lock();
+            life.failures = life.failures.saturating_add(1);
+            life.failures
+        };
+        let pause = strategy.pause(failures, rand::random(), self.patrol);
+        let node = self.driver(rule);
+        let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
+        node.spawn_until_cancelled("rule-patrol", async move {
+            tokio::time::sleep(pause).await;
+            registry.launch_by(&rule, &driver).await;
+        });
+    }
+
+    /// Runs a rule and watches over it.
+    fn launch(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
+        let definition = rule.definition();
+        rule.life.lock().state = State::Starting;
+        let run = match self.world.start(&definition) {
+            Ok(run) => Arc::new(run),
+            Err(error) => {
+                rule.ended(State::StoppedByError, &error.to_string());
+                self.restart_later(rule);
+                return Err(error);
+            }
+        };
+        {
+            let mut life = rule.life.lock();
+            life.state = State::Running;
+            life.message = String::new();
+            life.last_start = clock::now_ms();
+            life.run = Some(run.clone());
+        }
+        let (registry, rule) = (self.clone(), rule.clone());
+        self.world
+            .tasks
+            .spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
+        Ok(())
+    }
+
+    /// Saves the state of a run from time to time and notes its end.
+    async fn watch(self: &Arc<Self>, rule: &Arc<Rule>, run: &Arc<Run>, definition: &Definition) {
+        let interval =
+            Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
+        let ended = loop {
+            tokio::select! {
+                ended = run.ended() => break ended,
+                () = tokio::time::sleep(interval), if definition.options.qos > 0 => {
+                    if let Err(error) = self.world.store.save_state(&definition.id, run.handle.snapshot()).await {
+                        tracing::error!(rule = definition.id, %error, "cannot save the state of a rule; the last one stays");
+                    }
+                }
+            }
+        };
+        let _commands = rule.commands.lock().await;
+        if !rule.is_running(run) {
+            return;
+        }
+        rule.life.lock().state = State::Stopping;
+        run.stop().await;
+        match ended {
+            None => rule.ended(State::Stopped, "done"),
+            Some(error) => {
+                rule.ended(State::StoppedByError, &error);
+                self.restart_later(rule);
+            }
+        }
+    }
+
+    /// Stops a rule if it runs or waits for its next run.
+    pub(crate) async fn halt(&self, rule: &Rule, message: &str) {
+        rule.undrive();
+        if rule.life.lock().state == State::Scheduled {
+            rule.ended(State::Stopped, message);
+        }
+        self.end_run(rule, message).await;
+    }
+
+    async fn end_run(&self, rule: &Rule, message: &str) {
+        let run = {
+            let mut life = rule.life.lock();
+            if life.state != State::Running {
+                return;
+            }
+            // From here on the watcher leaves the rule alone.
+            life.state = State::Stopping;
+            life.run.clone()
+        };
+        if let Some(run) = run {
+            run.stop().await;
+        }
+        rule.ended(State::Stopped, message);
+    }
+}
+
+/// How far a sleep may be off when the wall clock is set: a node without a battery learns the time late.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
+
+/// Sleeps until a time on the wall clock, ms since 1970.
+async fn sleep_until(at: i64) {
+    while let Ok(left) = u64::try_from(at - clock::now_ms())
+        && left > 0
+    {
+        tokio::time::sleep(Duration::from_millis(left).min(CLOCK_CHECK)).await;
+    }
+}
