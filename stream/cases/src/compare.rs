@@ -1,7 +1,7 @@
 //! What came out against what is expected.
 
 use edgeward_engine::Emission;
-use edgeward_functions::json::{Printer, write_string};
+use edgeward_functions::json::{Numbers, Printer, parse, write_string};
 use serde_json::Value as Json;
 
 use crate::sink::{Said, Shape};
@@ -134,6 +134,20 @@ impl Teller {
         Ok(Printed { at, body: Ok(rows?) })
     }
 
+    /// Whether two bodies print the same, or their numbers are equal (0 and -0) where types do not matter.
+    fn same(&self, wanted: Result<Vec<&str>, &str>, got: Result<Vec<&str>, &str>) -> bool {
+        let value = |row: &str| parse(row.as_bytes(), Numbers::WholeAsInt).ok();
+        match (wanted, got) {
+            (Ok(wanted), Ok(got)) => {
+                let equal = |(wanted, got): (&&str, &&str)| {
+                    wanted == got || (!self.types && value(wanted).is_some_and(|wanted| value(got) == Some(wanted)))
+                };
+                wanted.len() == got.len() && wanted.iter().zip(&got).all(equal)
+            }
+            (wanted, got) => wanted == got,
+        }
+    }
+
     /// What differs from the expectation, if anything does.
     ///
     /// # Errors
@@ -148,7 +162,7 @@ impl Teller {
         }
         let same = |(wanted, got): (&Printed, &&Printed)| {
             let at = wanted.at == NO_TIME || wanted.at == got.at;
-            at && wanted.comparable(case.unordered) == got.comparable(case.unordered)
+            at && self.same(wanted.comparable(case.unordered), got.comparable(case.unordered))
         };
         if wanted.len() == got.len() && wanted.iter().zip(&got).all(same) {
             return Ok(None);

@@ -70,9 +70,12 @@ fn translate(source: &str) -> String {
                 Some(escaped) => escape(escaped, class, &mut out),
                 None => out.push('\\'),
             },
-            '[' if class => match chars.peek() {
-                Some(':') => out.push('['),
-                _ => out.push_str("\\["),
+            '[' if class => match named(chars.clone()) {
+                0 => out.push_str("\\["),
+                length => {
+                    out.push('[');
+                    out.extend(chars.by_ref().take(length));
+                }
             },
             '[' => {
                 class = true;
@@ -84,7 +87,7 @@ fn translate(source: &str) -> String {
             }
             ']' if class && starts => out.push_str("\\]"),
             ']' if class => {
-                class = out.ends_with(":") && named(&out);
+                class = false;
                 out.push(']');
             }
             '&' | '~' if class => {
@@ -98,11 +101,13 @@ fn translate(source: &str) -> String {
     out
 }
 
-/// Whether the text ends inside `[:name:`. The two colons may not be one: `[:]` is a class of a bracket and a colon.
-fn named(text: &str) -> bool {
-    text.rfind("[:")
-        .and_then(|at| text[at + 2..].strip_suffix(':'))
-        .is_some_and(|name| name.chars().all(|char| char.is_ascii_lowercase() || char == '^'))
+/// Characters of a `:name:]` that comes next, none if another text does: `[[:]` is a class of a bracket and a colon.
+fn named(rest: impl Iterator<Item = char>) -> usize {
+    let name: String = rest.take_while(|char| *char != ']').take(16).collect();
+    let inner = name.strip_prefix(':').and_then(|name| name.strip_suffix(':'));
+    let letters = inner.map(|name| name.strip_prefix('^').unwrap_or(name));
+    let known = letters.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase()));
+    if known { name.len() + 1 } else { 0 }
 }
 
 fn escape(char: char, class: bool, out: &mut String) {
@@ -183,6 +188,9 @@ mod tests {
             (r"^[[:alpha:]&&]+$", "a&", true),
             (r"^[[:^digit:]]$", "1", false),
             (r"^[[:]$", ":", true),
+            (r"^[[:]$", "[", true),
+            (r"^[[:a]+$", "a:[", true),
+            (r"^[[:alpha:][:digit:]]+$", "a1", true),
             (r"^\Qa.b\E\d$", "a.b1", true),
             (r"^\Qa.b\E$", "axb", false),
             (r"^\<a\>$", "<a>", true),

@@ -123,6 +123,8 @@ pub enum Type {
     BoolLiteral,
     /// No literal can be one.
     Array,
+    /// No literal can be one: columns are converted, but a text or number in the statement is refused.
+    DateTime,
     /// Must be a text literal: neither another literal nor an expression will do.
     StrLiteral,
 }
@@ -164,6 +166,7 @@ impl Type {
             Type::Boolean => (matches!(arg, Expr::Bool(_)), "boolean"),
             Type::BoolLiteral => return (!matches!(arg, Expr::Bool(_))).then_some("bool"),
             Type::Array => (false, "array"),
+            Type::DateTime => (false, "datetime"),
             Type::StrLiteral => return (!matches!(arg, Expr::Str(_))).then_some("string"),
         };
         (literal && !fits).then_some(name)

@@ -9,6 +9,7 @@ use crate::analytic::AnalyticState;
 use crate::emission::{Header, OutRow};
 use crate::expr::{Compiler, Expr, Scene};
 use crate::options::RuleOptions;
+use crate::row::Origin;
 use crate::{EngineError, Row};
 
 /// One computed column.
@@ -27,6 +28,8 @@ pub(crate) struct Projection {
     header: Option<Arc<Header>>,
     /// `*` of a schemaless input.
     wild: Vec<Expr>,
+    /// `*` of an input with a schema: `fields` has its declared columns, and rows that no decoder has pruned may hold others.
+    declared: bool,
     except: Vec<String>,
     srf: Option<(Srf, Arc<str>, Expr)>,
     changes: Vec<Changes>,
@@ -53,6 +56,7 @@ impl Projection {
             fields: Vec::new(),
             header: None,
             wild: Vec::new(),
+            declared: false,
             except: Vec::new(),
             srf: None,
             changes: Vec::new(),
@@ -94,6 +98,7 @@ impl Projection {
             self.wild.push(Expr::All((!single).then_some(input)));
             return;
         }
+        self.declared = true;
         let names: Vec<String> = definition.fields.iter().map(|field| field.name.clone()).collect();
         for name in names {
             // Of joined streams the earlier one's column wins.
@@ -213,7 +218,15 @@ impl Projection {
         if let Some(header) = &self.header {
             let values: Result<Vec<Value>, Error> =
                 self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
-            out.push(OutRow::Fixed { header: header.clone(), values: values?.into_boxed_slice() });
+            let values = values?;
+            let mut others = self.undeclared(scene.row);
+            if others.is_empty() {
+                out.push(OutRow::Fixed { header: header.clone(), values: values.into_boxed_slice() });
+            } else {
+                let named = self.fields.iter().map(|field| field.name.clone()).zip(values);
+                others.extend(named.filter(|(_, value)| self.send_nil || !value.is_nil()));
+                out.push(OutRow::Free(Arc::new(others)));
+            }
             return Ok(());
         }
         let mut base = self.free(scene)?;
@@ -228,8 +241,33 @@ impl Projection {
         Ok(())
     }
 
+    /// What `*` of inputs with a schema finds beyond their columns: only rows that were decoded elsewhere have such members.
+    fn undeclared(&self, row: &Row) -> Map {
+        let mut others = Map::new();
+        if self.declared {
+            self.collect_undeclared(row, &mut others);
+        }
+        others
+    }
+
+    fn collect_undeclared(&self, row: &Row, others: &mut Map) {
+        let known = |name: &str| {
+            self.except.iter().any(|except| except == name) || self.fields.iter().any(|field| *field.name == *name)
+        };
+        match &row.origin {
+            Origin::Json(..) => {}
+            Origin::Map(map) => {
+                let sent = |value: &Value| self.send_nil || !value.is_nil();
+                for (name, value) in map.iter().filter(|(name, value)| sent(value) && !known(name)) {
+                    others.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            Origin::Joined(rows) => rows.iter().flatten().for_each(|row| self.collect_undeclared(row, others)),
+        }
+    }
+
     fn free(&self, scene: &Scene<'_>) -> Result<Arc<Map>, Error> {
-        let mut base: Arc<Map> = Arc::default();
+        let mut base: Arc<Map> = Arc::new(self.undeclared(scene.row));
         for wild in self.wild.iter().rev() {
             let Value::Map(map) = wild.eval(scene)?.into_owned() else { continue };
             if base.is_empty() {

@@ -124,7 +124,8 @@ fn extreme(args: &Args<'_>, worst: f64, better: fn(f64, f64) -> bool) -> Result<
         if item.is_nil() {
             return Ok(Value::Nil);
         }
-        let number = super::cast::to_float(item)?;
+        let number = super::cast::to_float(item)
+            .map_err(|_| Error::call("array contain elements that are not numeric or Boolean"))?;
         if better(number, best) {
             (best, found) = (number, item);
         }

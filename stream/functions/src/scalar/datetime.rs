@@ -1,13 +1,13 @@
 //! The date and time functions. Text arguments are read in the usual formats, numbers are ms since 1970.
 
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 
 use super::{int, text};
 use crate::error::{Error, Result};
-use crate::registry::Type::{Any, Int, Str};
+use crate::registry::Type::{Any, DateTime, Int, Str};
 use crate::registry::{Args, Context, Function};
-use crate::time::{day_name, format as format_letters, month_name, parse_duration, to_timestamp};
+use crate::time::{day_name, format as format_letters, month_name, offset_of, parse_duration, to_timestamp};
 use crate::{Value, timestamp_ms};
 
 /// A function of one time.
@@ -22,7 +22,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("cur_time", (0, 1), &[Int], |args, context| current(args, context, "HH:mm:ss")),
     Function::scalar("cur_date", (0, 0), &[Any], |args, context| current(args, context, "yyyy-MM-dd")),
     Function::scalar("tstamp", (0, 0), &[Any], |_, context| Ok(Value::Int(context.now))),
-    Function::scalar("format_time", (2, 2), &[Any, Str], |args, context| {
+    Function::scalar("format_time", (2, 2), &[DateTime, Str], |args, context| {
         format_letters(to_timestamp(&args[0], &context.zone)?, &text(args, 1), &context.zone).map(Value::from)
     }),
     Function::scalar("date_calc", (2, 2), &[Any, Str], date_calc),
@@ -49,8 +49,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::scalar("convert_tz", (2, 2), &[Any, Str], convert_tz),
 ];
 
+/// An argument as a time of day and a date: text that says its offset from UTC keeps it, everything else is seen in the zone of the
+/// process, as Go's times carry their zone with them.
 fn zoned(args: &Args<'_>, index: usize, context: &Context) -> Result<Zoned> {
-    Ok(to_timestamp(&args[index], &context.zone)?.to_zoned(context.zone.clone()))
+    let value = &*args[index];
+    let zone = value.as_str().and_then(|text| offset_of(text, &context.zone)).map(Offset::to_time_zone);
+    Ok(to_timestamp(value, &context.zone)?.to_zoned(zone.unwrap_or_else(|| context.zone.clone())))
 }
 
 fn stamp(time: Timestamp, letters: &str, zone: &TimeZone) -> Result<Value> {

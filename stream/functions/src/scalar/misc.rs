@@ -39,7 +39,7 @@ fn chr(args: &Args<'_>, _: &Context) -> Result<Value> {
         // Longer means bytes: only ASCII passes.
         Value::Str(text) if text.len() > 1 => Err(Error::call("Parameter length cannot larger than 1.")),
         Value::Str(text) => Ok(text.chars().next().map(|char| i64::from(u32::from(char))).into()),
-        _ => Err(Error::call("Only bigint and string type can be convert to char type.")),
+        _ => Err(Error::call("Only bigint, float and string type can be convert to char type.")),
     }
 }
 

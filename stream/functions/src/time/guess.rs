@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
 use super::Layout;
 
@@ -51,8 +51,20 @@ static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| {
 /// Reads a time in one of the usual layouts; what has no zone is meant in `zone`, what has no date today in `zone`, what has no year
 /// this year.
 pub fn guess(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    read(text, zone).map(|(time, _)| time)
+}
+
+/// The offset from UTC that a text in one of the usual layouts says; none when it says none or is no time.
+pub fn offset_of(text: &str, zone: &TimeZone) -> Option<Offset> {
+    read(text, zone)?.1
+}
+
+fn read(text: &str, zone: &TimeZone) -> Option<(Timestamp, Option<Offset>)> {
     let today = || Timestamp::now().to_zoned(zone.clone()).date();
-    LAYOUTS.iter().find_map(|layout| layout.parse(text)?.timestamp(zone, Some(&today)))
+    LAYOUTS.iter().find_map(|layout| {
+        let parts = layout.parse(text)?;
+        Some((parts.timestamp(zone, Some(&today))?, parts.offset))
+    })
 }
 
 #[cfg(test)]

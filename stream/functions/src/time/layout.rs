@@ -233,7 +233,7 @@ pub(super) struct Parts {
     minute: i8,
     second: i8,
     nanos: i32,
-    offset: Option<Offset>,
+    pub(super) offset: Option<Offset>,
 }
 
 impl Default for Parts {

@@ -10,7 +10,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 pub use duration::{go_duration, parse_duration};
-pub use guess::guess;
+pub use guess::{guess, offset_of};
 pub use layout::Layout;
 pub use pattern::{format, parse_with};
 
