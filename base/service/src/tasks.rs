@@ -1,11 +1,14 @@
 //! The task tree.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A node of the task tree: a name, a cancellation token and the tasks spawned under it.
 ///
@@ -22,25 +25,24 @@ struct Inner {
     /// Tasks of this node alone.
     tracker: TaskTracker,
     /// Trackers of this node and of everything above it: a parent waits for the tasks of its children.
-    above: Vec<TaskTracker>,
+    above: Box<[TaskTracker]>,
 }
 
 impl Tasks {
     /// The root of a new tree.
     pub fn root(name: &'static str) -> Self {
-        Self::node(name.to_owned(), CancellationToken::new(), Vec::new())
+        Self::node(name.to_owned(), CancellationToken::new(), Box::default())
     }
 
     /// A node below this one; its name is `parent/name`. It ends with its parent, or alone by its own
     /// [`Tasks::shutdown`].
     pub fn child(&self, name: impl Into<String>) -> Self {
         let name = format!("{}/{}", self.inner.name, name.into());
-        let mut above = self.inner.above.clone();
-        above.push(self.inner.tracker.clone());
+        let above = self.inner.above.iter().chain([&self.inner.tracker]).cloned().collect();
         Self::node(name, self.inner.token.child_token(), above)
     }
 
-    fn node(name: String, token: CancellationToken, above: Vec<TaskTracker>) -> Self {
+    fn node(name: String, token: CancellationToken, above: Box<[TaskTracker]>) -> Self {
         Self { inner: Arc::new(Inner { name, token, tracker: TaskTracker::new(), above }) }
     }
 
@@ -49,15 +51,10 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let counted_above: Vec<_> = self.inner.above.iter().map(TaskTracker::token).collect();
-        let node = self.inner.name.clone();
-        // Boxed, because a future that awaits one it was given takes the room of both.
-        let future = Box::pin(future);
-        self.inner.tracker.spawn(async move {
-            // Dropped with the task, also when the task panics, so a waiting parent is never left hanging.
-            let _counted_above = counted_above;
-            let _span = PanicNotice { node, name };
-            future.await;
+        self.inner.tracker.spawn(Task {
+            future: Box::pin(future),
+            _counted_above: self.inner.above.iter().map(TaskTracker::token).collect(),
+            _notice: PanicNotice { node: self.inner.clone(), name },
         });
     }
 
@@ -105,9 +102,25 @@ impl Tasks {
     }
 }
 
+/// A task of a node. A type of its own, because a future that awaits one it was given takes the room of both.
+struct Task<F> {
+    future: Pin<Box<F>>,
+    /// Dropped with the task, also when the task panics, so a waiting parent is never left hanging.
+    _counted_above: Box<[TaskTrackerToken]>,
+    _notice: PanicNotice,
+}
+
+impl<F: Future<Output = ()>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().poll(context)
+    }
+}
+
 /// Says which task panicked: tokio only prints the thread.
 struct PanicNotice {
-    node: String,
+    node: Arc<Inner>,
     name: &'static str,
 }
 
@@ -115,7 +128,7 @@ impl Drop for PanicNotice {
     fn drop(&mut self) {
         if std::thread::panicking() {
             TASK_PANICS.inc();
-            tracing::error!(node = self.node, task = self.name, "task panicked; this is a bug, please report it");
+            tracing::error!(node = self.node.name, task = self.name, "task panicked; this is a bug, please report it");
         }
     }
 }

@@ -14,7 +14,8 @@ static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
     total: Duration,
-    slices: [(u64, Duration); SLICES],
+    /// Numbers of slices, and microseconds of work in them.
+    slices: [(u32, u32); SLICES],
 }
 
 impl Busy {
@@ -24,14 +25,14 @@ impl Busy {
         self.note(number(now), now.saturating_duration_since(since));
     }
 
-    fn note(&mut self, number: u64, work: Duration) {
+    fn note(&mut self, number: u32, work: Duration) {
         self.total += work;
-        // The remainder is below SLICES.
-        let slice = &mut self.slices[usize::try_from(number % SLICES as u64).unwrap_or(0)];
+        let slice = &mut self.slices[number as usize % SLICES];
         if slice.0 != number {
-            *slice = (number, Duration::ZERO);
+            *slice = (number, 0);
         }
-        slice.1 += work;
+        // A turn that ends in a slice may be longer than it.
+        slice.1 = slice.1.saturating_add(u32::try_from(work.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn total(&self) -> Duration {
@@ -43,16 +44,16 @@ impl Busy {
         self.since(number(Instant::now()))
     }
 
-    fn since(&self, now: u64) -> Duration {
-        let recent = |(number, _): &&(u64, Duration)| *number + SLICES as u64 > now;
-        self.slices.iter().filter(recent).map(|(_, work)| *work).sum()
+    fn since(&self, now: u32) -> Duration {
+        let recent = |(number, _): &&(u32, u32)| *number as usize + SLICES > now as usize;
+        Duration::from_micros(self.slices.iter().filter(recent).map(|(_, work)| u64::from(*work)).sum())
     }
 }
 
 /// Number of the slice an instant is in.
-fn number(at: Instant) -> u64 {
-    // From 1 on, so that no slice has the number of an unused place.
-    at.saturating_duration_since(*BEGIN).as_secs() / SLICE + 1
+fn number(at: Instant) -> u32 {
+    // From 1 on, so that no slice has the number of an unused place; a program does not run for 600 years.
+    u32::try_from(at.saturating_duration_since(*BEGIN).as_secs() / SLICE + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
         let (mut busy, second) = (Busy::default(), Duration::from_secs(1));
         for number in 1..=10 {
             busy.note(number, second);
-            assert_eq!(busy.since(number).as_secs(), number.min(6));
+            assert_eq!(busy.since(number).as_secs(), u64::from(number.min(6)));
         }
         busy.note(10, second);
         assert_eq!((busy.since(10).as_secs(), busy.since(15).as_secs(), busy.since(16).as_secs()), (7, 2, 0));

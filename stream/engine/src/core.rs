@@ -8,6 +8,7 @@ use std::sync::Arc;
 use edgeward_functions::{Context, Error, Value, ops};
 use edgeward_sql::ast::BinaryOp;
 
+use crate::Row;
 use crate::analytic::AnalyticState;
 use crate::emission::{Emission, OutRow};
 use crate::expr::{Expr, Range, Scene};
@@ -18,13 +19,13 @@ use crate::plan::{Plan, Program};
 use crate::table::TableRows;
 use crate::watermark::Watermark;
 use crate::window::{Kind, Sink, Tuple, Verdict, Window};
-use crate::{Row, RuleOptions};
 
 /// A rule's operators with their state.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) program: Arc<Program>,
-    pub(crate) options: RuleOptions,
+    send_error: bool,
+    max_groups: usize,
     pub(crate) context: Context,
     pub(crate) watermark: Option<Watermark>,
     pub(crate) analytic: AnalyticState,
@@ -52,9 +53,9 @@ pub(crate) struct Waiting {
 impl Core {
     /// A rule that starts at `now`.
     pub(crate) fn new(program: Arc<Program>, plan: &Plan, rule_id: &str, now: i64) -> Core {
-        let options = plan.options.clone();
+        let options = &plan.options;
         let event_time = options.is_event_time;
-        let window = program.window.as_ref().map(|plan| Window::new(plan, now, &options));
+        let window = program.window.as_ref().map(|plan| Window::new(plan, now, options));
         let context = Context {
             now,
             zone: options.timezone.clone(),
@@ -78,7 +79,8 @@ impl Core {
             metrics: CoreMetrics::default(),
             statement: plan.select.to_string(),
             program,
-            options,
+            send_error: options.send_error,
+            max_groups: options.max_groups,
             context,
         }
     }
@@ -121,7 +123,7 @@ impl Core {
     /// Passes an error on to the sinks if the rule wants that, and counts it.
     pub(crate) fn fail(&mut self, text: &str, out: &mut Vec<Emission>) {
         self.metrics.fail(text, self.context.now);
-        if self.options.send_error {
+        if self.send_error {
             out.push(Emission::of_error(self.context.now, text));
         }
     }
@@ -205,10 +207,10 @@ impl Core {
                 .collect();
             verdict.partition = keys?.join(",").into();
             if let Some(Window::State(window)) = &self.window
-                && window.open.len() >= self.options.max_groups
+                && window.open.len() >= self.max_groups
                 && !window.open.contains_key(&verdict.partition)
             {
-                return Err(too_many("state windows", self.options.max_groups));
+                return Err(too_many("state windows", self.max_groups));
             }
         }
         Ok(Some(verdict))
@@ -236,7 +238,7 @@ impl Core {
         let grouping = Grouping {
             by: &program.group_by,
             aggregates: &program.aggregates,
-            most: self.options.max_groups,
+            most: self.max_groups,
             context: &self.context,
         };
         let mut sink = Sink {
@@ -261,7 +263,7 @@ impl Core {
         let grouping = Grouping {
             by: &self.program.group_by,
             aggregates: &self.program.aggregates,
-            most: self.options.max_groups,
+            most: self.max_groups,
             context: &self.context,
         };
         let mut groups = Groups::default();
@@ -441,7 +443,7 @@ impl Core {
 
     /// WHERE with aggregates over all rows of the window.
     fn late_filter(&self, rows: Vec<Tuple>) -> Result<Vec<Tuple>, Error> {
-        let condition: (&[_], &Expr) = match (&self.program.late_filter, &self.program.filter) {
+        let condition: (&[_], &Expr) = match (self.program.late_filter.as_deref(), &self.program.filter) {
             (Some((aggregates, condition)), _) => (aggregates, condition),
             (None, Some(filter)) if !self.program.joins.is_empty() => (&[], filter),
             _ => return Ok(rows),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use edgeward_functions::Context;
 use edgeward_service::{Tasks, clock};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::busy::Busy;
 use crate::core::Core;
@@ -44,14 +44,23 @@ pub enum RuleStatus {
 pub struct RuleHandle {
     shared: Arc<Shared>,
     tasks: Tasks,
-    status: watch::Receiver<RuleStatus>,
 }
+
+/// How a rule is doing, and what is to be done when it ends.
+struct Life {
+    status: RuleStatus,
+    then: Option<Then>,
+}
+
+type Then = Box<dyn FnOnce(RuleStatus) + Send>;
 
 struct Shared {
     core: Mutex<Core>,
     queue: Arc<Queue<Item>>,
-    inputs: Vec<(String, Arc<Stream>, Attachment)>,
-    sinks: Vec<Arc<SinkTask>>,
+    inputs: Box<[(Arc<Stream>, Attachment)]>,
+    sinks: Box<[Arc<SinkTask>]>,
+    life: Mutex<Life>,
+    ended: Notify,
     /// What was seen last, for when the core is busy.
     last_metrics: Mutex<Vec<NodeMetrics>>,
     busy: Mutex<Busy>,
@@ -89,7 +98,7 @@ impl RuleTask {
         let queue = Arc::new(Queue::new(options.buffer_length, !options.disable_buffer_full_discard));
         let context = core.context.clone();
         let discard = options.qos == 0;
-        let sinks: Vec<Arc<SinkTask>> =
+        let sinks =
             sinks.into_iter().enumerate().map(|(index, sink)| SinkTask::start(index, sink, discard, &tasks)).collect();
         let inputs = streams
             .into_iter()
@@ -97,7 +106,7 @@ impl RuleTask {
             .map(|(input, stream)| {
                 let filter = stream_filter(&program, &context);
                 let attachment = stream.attach(input, filter, queue.clone());
-                (stream.definition().name.clone(), stream, attachment)
+                (stream, attachment)
             })
             .collect();
         let shared = Arc::new(Shared {
@@ -105,19 +114,20 @@ impl RuleTask {
             queue,
             inputs,
             sinks,
+            life: Mutex::new(Life { status: RuleStatus::Running, then: None }),
+            ended: Notify::new(),
             last_metrics: Mutex::default(),
             latency_us: AtomicU64::new(0),
             busy: Mutex::default(),
         });
-        let (sender, status) = watch::channel(RuleStatus::Running);
         let own_thread = program.calls_users;
         let open = program.tables.iter().filter(|table| table.is_none()).count();
-        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), status: sender, open, own_thread, asked };
+        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), open, own_thread, asked };
         match own_thread {
             true => tasks.spawn("rule", on_own_thread(runner)),
             false => tasks.spawn("rule", runner.run()),
         }
-        Ok(RuleHandle { shared, tasks, status })
+        Ok(RuleHandle { shared, tasks })
     }
 }
 
@@ -130,16 +140,31 @@ pub(crate) fn stream_filter(program: &Arc<Program>, context: &Context) -> Option
 impl RuleHandle {
     /// How the rule is doing.
     pub fn status(&self) -> RuleStatus {
-        *self.status.borrow()
+        self.shared.life.lock().status
     }
 
     /// Waits until the rule has ended and answers how.
     pub async fn ended(&self) -> RuleStatus {
-        // The sender lives as long as the runner; once it is gone the last status stands.
-        match self.status.clone().wait_for(|status| *status != RuleStatus::Running).await {
-            Ok(status) => *status,
-            Err(_) => RuleStatus::Stopped,
+        loop {
+            let ended = self.shared.ended.notified();
+            let status = self.status();
+            if status != RuleStatus::Running {
+                return status;
+            }
+            ended.await;
         }
+    }
+
+    /// Calls `then` when the rule ends, or now if it has. It must be quick and wait for nothing; only the last one given is called.
+    pub fn when_ended(&self, then: impl FnOnce(RuleStatus) + Send + 'static) {
+        let mut life = self.shared.life.lock();
+        if life.status == RuleStatus::Running {
+            life.then = Some(Box::new(then));
+            return;
+        }
+        let status = life.status;
+        drop(life);
+        then(status);
     }
 
     /// Stops the rule: no more rows are taken in; what was handed to the sinks is sent. Windows still open are dropped.
@@ -165,11 +190,26 @@ impl RuleHandle {
 }
 
 impl Shared {
+    /// The first end counts.
+    fn end(&self, status: RuleStatus) {
+        let then = {
+            let mut life = self.life.lock();
+            if life.status != RuleStatus::Running {
+                return;
+            }
+            life.status = status;
+            life.then.take()
+        };
+        self.ended.notify_waiters();
+        if let Some(then) = then {
+            then(status);
+        }
+    }
+
     fn metrics(&self) -> Vec<NodeMetrics> {
         // A function a user brought may keep the core for long; whoever asks for counters does not wait for it.
         let Some(core) = self.core.try_lock_for(PATIENCE) else { return self.last_metrics.lock().clone() };
-        let input =
-            |(_, stream, attachment): &'_ (String, Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
+        let input = |(stream, attachment): &'_ (Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
         let inputs: Vec<(Arc<Stream>, u64)> = self.inputs.iter().map(input).collect();
         let inputs: Vec<nodes::Input<'_>> = inputs
             .iter()
@@ -200,7 +240,6 @@ impl Shared {
 struct Runner {
     shared: Arc<Shared>,
     tasks: Tasks,
-    status: watch::Sender<RuleStatus>,
     /// Inputs that have not ended.
     open: usize,
     /// Functions users brought may block.
@@ -240,10 +279,10 @@ impl Runner {
             }
         }
         let ended = if self.open == 0 { RuleStatus::Done } else { RuleStatus::Stopped };
-        self.shared.inputs.iter().for_each(|(_, _, attachment)| attachment.detach());
+        self.shared.inputs.iter().for_each(|(_, attachment)| attachment.detach());
         self.shared.queue.clear();
         self.shared.sinks.iter().for_each(|sink| sink.end());
-        self.status.send_replace(ended);
+        self.shared.end(ended);
     }
 
     /// Works on everything that waits, then on the clock.
@@ -315,17 +354,29 @@ impl Runner {
         }
     }
 
+    async fn wait_for(&self, sink: &SinkTask) {
+        tokio::select! {
+            () = sink.wait_for_space() => {}
+            () = self.tasks.cancelled() => {}
+        }
+    }
+
     /// Hands an emission to every sink; they share its rows. With `qos` a full sink holds the rule up.
     async fn send(&self, emission: Emission) {
         let emission = Arc::new(emission);
         for sink in &self.shared.sinks {
             if sink.push(emission.clone()) {
-                tokio::select! {
-                    () = sink.wait_for_space() => {}
-                    () = self.tasks.cancelled() => {}
-                }
+                // Boxed, as all that a rule rarely does: its task waits most of the time, and there may be very many.
+                Box::pin(self.wait_for(sink)).await;
             }
         }
+    }
+}
+
+impl Drop for Runner {
+    /// Also after a panic nobody waits in vain.
+    fn drop(&mut self) {
+        self.shared.end(RuleStatus::Stopped);
     }
 }
 
@@ -369,7 +420,7 @@ async fn until(timer: Option<i64>) {
     match timer {
         Some(at) => {
             let wait = u64::try_from(at - clock::now_ms()).unwrap_or(0);
-            tokio::time::sleep(Duration::from_millis(wait)).await;
+            Box::pin(tokio::time::sleep(Duration::from_millis(wait))).await;
         }
         None => std::future::pending().await,
     }

@@ -19,8 +19,8 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// The queue and counters of a sink.
 pub(crate) struct SinkTask {
-    name: String,
-    kind: String,
+    index: usize,
+    kind: Box<str>,
     omit_if_empty: bool,
     queue: Queue<Arc<Emission>>,
     ended: AtomicBool,
@@ -35,8 +35,8 @@ struct Last {
     exception: String,
     exception_time: i64,
     invocation: i64,
-    connection: Option<Connection>,
-    times: ConnectionTimes,
+    /// State of its connection and when it came and went; most sinks have none.
+    connection: Option<Box<(Connection, ConnectionTimes)>>,
     latency_us: u64,
 }
 
@@ -44,8 +44,8 @@ impl SinkTask {
     /// Starts the task of a sink. With `discard` a full queue loses its oldest message, else the rule waits.
     pub(crate) fn start(index: usize, input: SinkInput, discard: bool, tasks: &Tasks) -> Arc<SinkTask> {
         let task = Arc::new(SinkTask {
-            name: format!("sink_{}_{index}_0", input.kind),
-            kind: input.kind,
+            index,
+            kind: input.kind.into(),
             omit_if_empty: input.omit_if_empty,
             queue: Queue::new(input.buffer_length, discard),
             ended: AtomicBool::new(false),
@@ -83,11 +83,12 @@ impl SinkTask {
         sink.open();
         let expired = async {
             tasks.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            // Boxed: it is needed once in the life of a sink, and there may be very many.
+            Box::pin(tokio::time::sleep(GRACE)).await;
         };
         tokio::select! {
             () = self.pump(&mut *sink) => sink.close().await,
-            () = expired => tracing::warn!(sink = self.name, waiting = self.queue.len(), "sink did not finish in time, its messages are given up"),
+            () = expired => tracing::warn!(sink = self.name(), waiting = self.queue.len(), "sink did not finish in time, its messages are given up"),
         }
         self.queue.clear();
     }
@@ -118,12 +119,9 @@ impl SinkTask {
         let mut last = self.last.lock();
         last.invocation = clock::now_ms();
         last.latency_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let connection = sink.connection();
-        if let Some(state) = connection.as_ref().filter(|_| connection != last.connection) {
-            let now = last.invocation;
-            last.times.note(state, now);
+        if let Some(state) = sink.connection() {
+            last.connected(state);
         }
-        last.connection = connection;
         match outcome {
             Ok(()) => drop(self.sent.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
@@ -138,6 +136,11 @@ impl SinkTask {
         }
     }
 
+    /// The name of its node.
+    fn name(&self) -> String {
+        format!("sink_{}_{}_0", self.kind, self.index)
+    }
+
     /// The action's type.
     pub(crate) fn kind(&self) -> &str {
         &self.kind
@@ -148,7 +151,7 @@ impl SinkTask {
         let sent = self.sent.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
         NodeMetrics {
-            name: self.name.clone(),
+            name: self.name(),
             records_in: self.received.load(Ordering::Relaxed),
             records_out: sent,
             processed: sent + failed,
@@ -157,10 +160,28 @@ impl SinkTask {
             exceptions: failed + self.queue.dropped(),
             last_exception: last.exception.clone(),
             last_exception_time: last.exception_time,
-            connection: last.connection.clone(),
-            connection_times: last.times.clone(),
+            connection: last.connection.as_ref().map(|known| known.0.clone()),
+            connection_times: last.connection.as_ref().map(|known| known.1.clone()).unwrap_or_default(),
             latency_us: last.latency_us,
             ..NodeMetrics::default()
+        }
+    }
+}
+
+impl Last {
+    fn connected(&mut self, state: Connection) {
+        let now = self.invocation;
+        match &mut self.connection {
+            Some(known) if known.0 == state => {}
+            Some(known) => {
+                known.1.note(&state, now);
+                known.0 = state;
+            }
+            None => {
+                let mut times = ConnectionTimes::default();
+                times.note(&state, now);
+                self.connection = Some(Box::new((state, times)));
+            }
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::schedule::Schedule;
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) id: String,
-    pub(crate) name: String,
     pub(crate) sql: String,
     /// Sink type and properties.
     pub(crate) actions: Vec<(String, Props)>,
@@ -33,6 +32,25 @@ pub(crate) struct Definition {
     pub(crate) tags: Vec<String>,
     /// The document as it is kept and shown.
     pub(crate) document: Map<String, Value>,
+}
+
+/// What lists show of a rule.
+#[derive(Debug, Default)]
+pub(crate) struct Brief {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Brief {
+    /// Reads it from a document that is kept, which is one that could be read.
+    pub(crate) fn read(document: &str) -> Brief {
+        let document: Map<String, Value> = serde_json::from_str(document).unwrap_or_default();
+        let text = |key| text(&document, key).unwrap_or_default();
+        let (id, name, version) = (text("id"), text("name"), text("version"));
+        Brief { id, name, version, tags: Props::new(document).list("tags").unwrap_or_default() }
+    }
 }
 
 /// What counts where a rule says nothing.
@@ -69,13 +87,13 @@ impl Definition {
         if sql.is_empty() {
             return Err(refuse("Missing rule SQL.".into()));
         }
+        text(&document, "name")?;
         let zone = &defaults.zone;
         let options = rule_props(document.get("options"), defaults)?;
         let duration = duration(&options, "duration", 0)?;
         Ok(Definition {
             schedule: Schedule::read(&options, duration, zone).map_err(refuse)?,
             restart: Restart::read(options.get("restartStrategy")).map_err(refuse)?,
-            name: text(&document, "name")?,
             sql,
             actions,
             sources,

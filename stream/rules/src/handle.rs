@@ -275,7 +275,7 @@ impl Handle {
     /// # Errors
     /// There is none of this id.
     pub fn explain_rule(&self, id: &str) -> Result<String> {
-        let definition = self.registry.get(id)?.definition();
+        let definition = self.registry.definition_of(id)?;
         Ok(edgeward_engine::explain(&edgeward_sql::parse_select(&definition.sql)?))
     }
 
@@ -284,7 +284,7 @@ impl Handle {
     /// # Errors
     /// There is none of this id.
     pub fn rule_schema(&self, id: &str) -> Result<Value> {
-        let definition = self.registry.get(id)?.definition();
+        let definition = self.registry.definition_of(id)?;
         Ok(columns::schema(&edgeward_sql::parse_select(&definition.sql)?, &|name| {
             self.registry.world.catalog.stream(name)
         }))
@@ -295,7 +295,7 @@ impl Handle {
     /// # Errors
     /// There is none of this id.
     pub fn rule_scan_tables(&self, id: &str) -> Result<Vec<String>> {
-        let definition = self.registry.get(id)?.definition();
+        let definition = self.registry.definition_of(id)?;
         let select = edgeward_sql::parse_select(&definition.sql)?;
         let sources = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.source));
         let scan = |name: &String| {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use edgeward_engine::RuleStatus;
 use edgeward_service::{Tasks, clock};
 use parking_lot::{Mutex, RwLock};
 
-use crate::definition::Definition;
+use crate::definition::{Brief, Definition};
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -17,12 +18,25 @@ use crate::schedule::{Phase, Schedule};
 
 /// A rule and how it is doing.
 pub(crate) struct Rule {
-    pub(crate) definition: RwLock<Definition>,
+    kept: RwLock<Kept>,
     pub(crate) life: Mutex<Life>,
     /// Held while the rule is started, stopped or changed.
     pub(crate) commands: tokio::sync::Mutex<()>,
     /// What starts the rule again: its schedule, or its restart strategy.
     driver: Mutex<Option<Tasks>>,
+}
+
+/// What is known of a rule at all times. What else its document says is read when it is needed, so that thousands of rules at
+/// rest are small.
+struct Kept {
+    document: Arc<str>,
+    schedule: Option<Arc<Schedule>>,
+}
+
+impl Kept {
+    fn new(definition: &Definition) -> Kept {
+        Kept { document: definition.stored().into(), schedule: definition.schedule.clone().map(Arc::new) }
+    }
 }
 
 /// How a rule is doing.
@@ -66,17 +80,27 @@ impl State {
 }
 
 impl Rule {
-    pub(crate) fn new(definition: Definition) -> Arc<Rule> {
+    pub(crate) fn new(definition: &Definition) -> Arc<Rule> {
         Arc::new(Rule {
-            definition: RwLock::new(definition),
+            kept: RwLock::new(Kept::new(definition)),
             life: Mutex::default(),
             commands: tokio::sync::Mutex::default(),
             driver: Mutex::default(),
         })
     }
 
-    pub(crate) fn definition(&self) -> Definition {
-        self.definition.read().clone()
+    /// The document as it is kept.
+    pub(crate) fn document(&self) -> Arc<str> {
+        self.kept.read().document.clone()
+    }
+
+    /// When it runs; none for always.
+    pub(crate) fn schedule(&self) -> Option<Arc<Schedule>> {
+        self.kept.read().schedule.clone()
+    }
+
+    pub(crate) fn redefine(&self, definition: &Definition) {
+        *self.kept.write() = Kept::new(definition);
     }
 
     fn ended(&self, state: State, message: &str) {
@@ -86,6 +110,7 @@ impl Rule {
         life.last_stop = clock::now_ms();
     }
 
+    /// Whether this is its run, and nobody has ended it.
     fn is_running(&self, run: &Arc<Run>) -> bool {
         let life = self.life.lock();
         life.state == State::Running && life.run.as_ref().is_some_and(|known| Arc::ptr_eq(known, run))
@@ -101,10 +126,10 @@ impl Rule {
 
 impl Registry {
     /// Starts a rule because someone asked for it, now or by its schedule.
-    pub(crate) fn engage(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
+    pub(crate) fn engage(self: &Arc<Self>, rule: &Arc<Rule>, definition: &Definition) -> Result<()> {
         rule.undrive();
         rule.life.lock().failures = 0;
-        let Some(schedule) = rule.definition.read().schedule.clone() else { return self.launch(rule) };
+        let Some(schedule) = rule.schedule() else { return self.launch(rule, definition) };
         let node = self.driver(rule);
         let (registry, rule, driver) = (self.clone(), rule.clone(), node.clone());
         rule.life.lock().state = State::Scheduled;
@@ -146,20 +171,17 @@ impl Registry {
     /// Starts a rule on behalf of its driver, unless someone stopped it meanwhile.
     async fn launch_by(self: &Arc<Self>, rule: &Arc<Rule>, driver: &Tasks) {
         let _commands = rule.commands.lock().await;
-        if !driver.is_cancelled()
-            && let Err(error) = self.launch(rule)
-        {
-            tracing::error!(rule = rule.definition.read().id, %error, "rule cannot be started");
+        if driver.is_cancelled() {
+            return;
+        }
+        if let Err(error) = self.definition(rule).and_then(|definition| self.launch(rule, &definition)) {
+            tracing::error!(rule = Brief::read(&rule.document()).id, %error, "rule cannot be started");
         }
     }
 
     /// Runs a failed rule again, if its restart strategy asks for it. Scheduled rules wait for their schedule.
-    fn restart_later(self: &Arc<Self>, rule: &Arc<Rule>) {
-        let (strategy, scheduled) = {
-            let definition = rule.definition.read();
-            (definition.restart.clone(), definition.schedule.is_some())
-        };
-        let Some(strategy) = strategy.filter(|_| !scheduled) else { return };
+    fn restart_later(self: &Arc<Self>, rule: &Arc<Rule>, definition: &Definition) {
+        let Some(strategy) = definition.restart.as_ref().filter(|_| definition.schedule.is_none()) else { return };
         let failures = {
             let mut life = rule.life.lock();
             life.failures = life.failures.saturating_add(1);
@@ -174,15 +196,14 @@ impl Registry {
         });
     }
 
-    /// Runs a rule and watches over it.
-    fn launch(self: &Arc<Self>, rule: &Arc<Rule>) -> Result<()> {
-        let definition = rule.definition();
+    /// Runs a rule; what its end leads to is done when it ends.
+    fn launch(self: &Arc<Self>, rule: &Arc<Rule>, definition: &Definition) -> Result<()> {
         rule.life.lock().state = State::Starting;
-        let run = match self.world.start(&definition) {
+        let run = match self.world.start(definition) {
             Ok(run) => Arc::new(run),
             Err(error) => {
                 rule.ended(State::StoppedByError, &error.to_string());
-                self.restart_later(rule);
+                self.restart_later(rule, definition);
                 return Err(error);
             }
         };
@@ -193,39 +214,49 @@ impl Registry {
             life.last_start = clock::now_ms();
             life.run = Some(run.clone());
         }
-        let (registry, rule) = (self.clone(), rule.clone());
-        self.world
-            .tasks
-            .spawn_until_cancelled("rule-watch", async move { registry.watch(&rule, &run, &definition).await });
+        if definition.options.qos > 0 {
+            self.save_states(&run, definition);
+        }
+        // The run belongs to the rule: what waits for its end keeps neither.
+        let (registry, rule, ended) = (self.clone(), Arc::downgrade(rule), Arc::downgrade(&run));
+        run.handle.when_ended(move |status| {
+            let (Some(rule), Some(run)) = (rule.upgrade(), ended.upgrade()) else { return };
+            if rule.is_running(&run) {
+                let tasks = registry.world.tasks.clone();
+                tasks.spawn_until_cancelled("rule-end", async move { registry.run_ended(&rule, &run, status).await });
+            }
+        });
         Ok(())
     }
 
-    /// Saves the state of a run from time to time and notes its end.
-    async fn watch(self: &Arc<Self>, rule: &Arc<Rule>, run: &Arc<Run>, definition: &Definition) {
+    /// Saves the state of a run from time to time, until it is stopped.
+    fn save_states(&self, run: &Arc<Run>, definition: &Definition) {
         let interval =
             Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
-        let ended = loop {
-            tokio::select! {
-                ended = run.ended() => break ended,
-                () = tokio::time::sleep(interval), if definition.options.qos > 0 => {
-                    if let Err(error) = self.world.store.save_state(&definition.id, run.handle.snapshot()).await {
-                        tracing::error!(rule = definition.id, %error, "cannot save the state of a rule; the last one stays");
-                    }
+        let (store, id, saved) = (self.world.store.clone(), definition.id.clone(), Arc::downgrade(run));
+        run.tasks.spawn_until_cancelled("rule-checkpoints", async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let Some(state) = saved.upgrade().map(|run| run.handle.snapshot()) else { return };
+                if let Err(error) = store.save_state(&id, state).await {
+                    tracing::error!(rule = id, %error, "cannot save the state of a rule; the last one stays");
                 }
             }
-        };
+        });
+    }
+
+    /// Notes that a run has ended by itself.
+    async fn run_ended(self: &Arc<Self>, rule: &Arc<Rule>, run: &Arc<Run>, status: RuleStatus) {
         let _commands = rule.commands.lock().await;
         if !rule.is_running(run) {
             return;
         }
         rule.life.lock().state = State::Stopping;
         run.stop().await;
-        match ended {
-            None => rule.ended(State::Stopped, "done"),
-            Some(error) => {
-                rule.ended(State::StoppedByError, &error);
-                self.restart_later(rule);
-            }
+        let Some(error) = run.failure(status) else { return rule.ended(State::Stopped, "done") };
+        rule.ended(State::StoppedByError, &error);
+        if let Ok(definition) = self.definition(rule) {
+            self.restart_later(rule, &definition);
         }
     }
 
@@ -244,7 +275,7 @@ impl Registry {
             if life.state != State::Running {
                 return;
             }
-            // From here on the watcher leaves the rule alone.
+            // From here on the run's end leaves the rule alone.
             life.state = State::Stopping;
             life.run.clone()
         };

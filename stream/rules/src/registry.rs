@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 
-use crate::definition::{Defaults, Definition};
+use crate::definition::{Brief, Defaults, Definition};
 use crate::error::{Code, Result, RulesError};
 use crate::life::{Rule, State};
 use crate::run::World;
@@ -50,10 +50,7 @@ impl Registry {
                     continue;
                 }
             };
-            let triggered = definition.triggered;
-            let rule = Rule::new(definition);
-            self.rules.write().insert(id.clone(), rule.clone());
-            if triggered && let Err(error) = self.engage(&rule) {
+            if let Err(error) = self.take_in(&definition) {
                 tracing::error!(rule = id, %error, "rule cannot be started");
             }
         }
@@ -68,12 +65,22 @@ impl Registry {
             .ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found in registry")))
     }
 
+    /// What a rule's document says.
+    pub(crate) fn definition(&self, rule: &Rule) -> Result<Definition> {
+        Definition::parse(&rule.document(), None, &self.defaults())
+    }
+
+    /// What the document of the rule of this id says.
+    pub(crate) fn definition_of(&self, id: &str) -> Result<Definition> {
+        self.definition(&*self.get(id)?)
+    }
+
     /// `[{id,name,status,version,trace,tags}]`.
     pub(crate) fn list(&self) -> Value {
         let entry = |(id, rule): (&String, &Arc<Rule>)| {
-            let definition = rule.definition();
+            let Brief { name, version, tags, .. } = Brief::read(&rule.document());
             let state = rule.life.lock().state.text();
-            json!({"id": id, "name": definition.name, "status": state, "version": definition.version, "trace": self.world.traces.is_on(id), "tags": definition.tags})
+            json!({"id": id, "name": name, "status": state, "version": version, "trace": self.world.traces.is_on(id), "tags": tags})
         };
         Value::Array(self.rules.read().iter().map(entry).collect())
     }
@@ -82,7 +89,7 @@ impl Registry {
     pub(crate) fn document(&self, id: &str) -> Result<Value> {
         let rule = self.rules.read().get(id).cloned();
         let rule = rule.ok_or_else(|| RulesError::not_found(format!("Rule {id} is not found.")))?;
-        Ok(secrets::masked(&rule.definition().document))
+        Ok(secrets::masked(&self.definition(&rule)?.document))
     }
 
     /// Creates a rule and starts it unless it is not to be triggered. Returns its id.
@@ -91,7 +98,7 @@ impl Registry {
         let definition = self.new_rule(text, 0)?;
         let id = definition.id.clone();
         self.save(&definition).await?;
-        self.take_in(definition)?;
+        self.take_in(&definition)?;
         Ok(id)
     }
 
@@ -118,7 +125,7 @@ impl Registry {
             return results.into_iter().map(|result| result.and_then(|_| failed())).collect();
         }
         let mut start = |id: String| match new.remove(&id) {
-            Some(definition) => self.take_in(definition).map(|()| id),
+            Some(definition) => self.take_in(&definition).map(|()| id),
             None => Ok(id),
         };
         results.into_iter().map(|result| result.and_then(&mut start)).collect()
@@ -142,13 +149,12 @@ impl Registry {
     }
 
     /// Begins the life of a rule that is on disk.
-    fn take_in(self: &Arc<Self>, definition: Definition) -> Result<()> {
-        let (id, triggered) = (definition.id.clone(), definition.triggered);
+    fn take_in(self: &Arc<Self>, definition: &Definition) -> Result<()> {
         let rule = Rule::new(definition);
         // Nobody else knows the rule yet.
         let _commands = rule.commands.try_lock();
-        self.rules.write().insert(id, rule.clone());
-        if triggered { self.engage(&rule) } else { Ok(()) }
+        self.rules.write().insert(definition.id.clone(), rule.clone());
+        if definition.triggered { self.engage(&rule, definition) } else { Ok(()) }
     }
 
     /// Stops and removes all rules, with one write to the disk.
@@ -192,17 +198,16 @@ impl Registry {
         }
         self.world.store.forget_state(id).await?;
         self.halt(&rule, "stopped by update").await;
-        let triggered = new.triggered;
-        *rule.definition.write() = new;
-        if triggered {
-            self.engage(&rule)?;
+        rule.redefine(&new);
+        if new.triggered {
+            self.engage(&rule, &new)?;
         }
         Ok(true)
     }
 
     /// Reads and checks what is to replace a rule.
     fn newer(&self, rule: &Rule, id: &str, text: &str) -> Result<Definition> {
-        let old = rule.definition();
+        let old = self.definition(rule)?;
         let mut new = Definition::parse(text, Some(id), &self.defaults())?;
         secrets::restore(&mut new.document, &old.document);
         let new = Definition::new(new.document, Some(id), &self.defaults())?;
@@ -232,9 +237,9 @@ impl Registry {
     pub(crate) async fn start(self: &Arc<Self>, id: &str) -> Result<()> {
         let rule = self.get(id)?;
         let _commands = rule.commands.lock().await;
-        self.trigger(&rule, true).await?;
+        let definition = self.trigger(&rule, true).await?;
         let state = rule.life.lock().state;
-        if matches!(state, State::Running | State::Scheduled) { Ok(()) } else { self.engage(&rule) }
+        if matches!(state, State::Running | State::Scheduled) { Ok(()) } else { self.engage(&rule, &definition) }
     }
 
     pub(crate) async fn stop(&self, id: &str) -> Result<()> {
@@ -248,9 +253,9 @@ impl Registry {
     pub(crate) async fn restart(self: &Arc<Self>, id: &str) -> Result<()> {
         let rule = self.get(id)?;
         let _commands = rule.commands.lock().await;
-        self.trigger(&rule, true).await?;
+        let definition = self.trigger(&rule, true).await?;
         self.halt(&rule, "canceled manually").await;
-        self.engage(&rule)
+        self.engage(&rule, &definition)
     }
 
     /// Changes the tags of a rule.
@@ -258,24 +263,27 @@ impl Registry {
         let rule = self.get(id)?;
         let _commands = rule.commands.lock().await;
         let _changes = self.changes.lock().await;
-        let definition = rule.definition();
+        let definition = self.definition(&rule)?;
         let tags = change(definition.tags.clone());
         let definition = definition.tagged(tags);
         self.save(&definition).await?;
-        *rule.definition.write() = definition;
+        rule.redefine(&definition);
         Ok(())
     }
 
     /// Ids of the rules that have all of `tags`.
     pub(crate) fn tagged(&self, tags: &[String]) -> Vec<String> {
-        let has_all = |rule: &Arc<Rule>| tags.iter().all(|tag| rule.definition.read().tags.contains(tag));
+        let has_all = |rule: &Arc<Rule>| {
+            let known = Brief::read(&rule.document()).tags;
+            tags.iter().all(|tag| known.contains(tag))
+        };
         self.rules.read().iter().filter(|(_, rule)| has_all(rule)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Ids of the rules that read a stream.
     pub(crate) fn readers(&self, stream: &str) -> Vec<String> {
         let reads = |rule: &Arc<Rule>| {
-            let select = edgeward_sql::parse_select(&rule.definition.read().sql);
+            let select = self.definition(rule).and_then(|definition| Ok(edgeward_sql::parse_select(&definition.sql)?));
             select.is_ok_and(|select| {
                 select.from.name == stream || select.joins.iter().any(|join| join.source.name == stream)
             })
@@ -298,18 +306,18 @@ impl Registry {
     }
 
     /// Notes on disk whether the rule is to run.
-    async fn trigger(&self, rule: &Rule, triggered: bool) -> Result<()> {
+    async fn trigger(&self, rule: &Rule, triggered: bool) -> Result<Definition> {
         let _changes = self.changes.lock().await;
-        let definition = rule.definition();
+        let definition = self.definition(rule)?;
         // It may have been deleted while the command waited.
         self.get(&definition.id)?;
         if definition.triggered == triggered {
-            return Ok(());
+            return Ok(definition);
         }
         let definition = definition.triggered(triggered);
         self.save(&definition).await?;
-        *rule.definition.write() = definition;
-        Ok(())
+        rule.redefine(&definition);
+        Ok(definition)
     }
 }
 

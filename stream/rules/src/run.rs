@@ -53,7 +53,7 @@ pub(crate) struct Run {
     streams: Vec<Arc<Running>>,
     /// Whether the source is this rule's own.
     owned: Vec<bool>,
-    tasks: Tasks,
+    pub(crate) tasks: Tasks,
 }
 
 impl World {
@@ -137,9 +137,8 @@ impl World {
 }
 
 impl Run {
-    /// Waits until the rule ends by itself and answers the error, or none for a finished input.
-    pub(crate) async fn ended(&self) -> Option<String> {
-        let status = self.handle.ended().await;
+    /// Why the rule ended with this status; none for a finished input.
+    pub(crate) fn failure(&self, status: RuleStatus) -> Option<String> {
         let failure = self.streams.iter().find_map(|running| running.failure());
         if status == RuleStatus::Done { failure } else { None }
     }

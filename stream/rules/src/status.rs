@@ -10,8 +10,7 @@ use crate::life::{Rule, State};
 
 /// `GET /rules/{id}/status`: state and counters, keys in eKuiper's order.
 pub(crate) fn of(rule: &Rule, zone: &TimeZone) -> Value {
-    // The rule's definition is locked before its life, here as everywhere.
-    let schedule = rule.definition.read().schedule.clone();
+    let schedule = rule.schedule();
     let life = rule.life.lock();
     let mut status = Map::new();
     status.insert("status".into(), life.state.text().into());

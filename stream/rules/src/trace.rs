@@ -123,7 +123,7 @@ impl Traces {
 
     /// The same sink, with a span for each message while its rule is traced.
     fn watch(&self, rule: &str, name: String, sink: Box<dyn Sink>) -> Box<dyn Sink> {
-        let (rule, switch) = (rule.to_owned(), self.switch(rule));
+        let (rule, name, switch) = (rule.into(), name.into(), self.switch(rule));
         Box::new(Watched { rule, name, switch, traces: self.clone(), sink })
     }
 
@@ -183,9 +183,9 @@ fn rfc3339(nanoseconds: u64) -> String {
 
 /// A sink whose messages may be traced.
 struct Watched {
-    rule: String,
+    rule: Box<str>,
     /// Of its node, e.g. `sink_mqtt_0`.
-    name: String,
+    name: Box<str>,
     switch: Arc<Switch>,
     traces: Traces,
     sink: Box<dyn Sink>,
@@ -202,8 +202,8 @@ impl Watched {
         let (id, span) = self.traces.ids();
         let made = u64::try_from(emission.at).unwrap_or(0).saturating_mul(1_000_000);
         self.traces.keep(Trace {
-            rule: self.rule.clone(),
-            sink: self.name.clone(),
+            rule: self.rule.to_string(),
+            sink: self.name.to_string(),
             id,
             span,
             made: made.min(begun),
@@ -219,6 +219,10 @@ impl Watched {
 impl Sink for Watched {
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         if self.switch.wants() { Box::pin(self.traced(emission)) } else { self.sink.send(emission) }
+    }
+
+    fn open(&mut self) {
+        self.sink.open();
     }
 
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {

@@ -59,11 +59,11 @@ impl Handle {
         let wanted = |id: &String| only.is_none_or(|ids| ids.contains(id));
         let rules: Vec<_> = {
             let rules = self.registry.rules.read();
-            rules.iter().filter(|(id, _)| wanted(id)).map(|(id, rule)| (id.clone(), rule.definition())).collect()
+            rules.iter().filter(|(id, _)| wanted(id)).map(|(id, rule)| (id.clone(), rule.clone())).collect()
         };
         let mut read = Vec::new();
         for (_, rule) in &rules {
-            let select = edgeward_sql::parse_select(&rule.sql)?;
+            let select = edgeward_sql::parse_select(&self.registry.definition(rule)?.sql)?;
             read.push(select.from.name);
             read.extend(select.joins.into_iter().map(|join| join.source.name));
         }
@@ -73,7 +73,8 @@ impl Handle {
             let stored = needed.filter_map(|name| Some((name.clone(), self.registry.world.catalog.stream(&name)?)));
             stored.map(|(name, create)| (name, create.to_string().into())).collect()
         };
-        let rules: Map<String, Value> = rules.into_iter().map(|(id, rule)| (id, rule.stored().into())).collect();
+        let rules: Map<String, Value> =
+            rules.into_iter().map(|(id, rule)| (id, Value::from(&*rule.document()))).collect();
         Ok(json!({"streams": of(StreamKind::Stream), "tables": of(StreamKind::Table), "rules": rules}))
     }
 

@@ -8,11 +8,11 @@ use crate::SinkOptions;
 use crate::log::LogSink;
 
 /// Logs what it takes if it is told to.
-pub(super) struct NopSink(Option<LogSink>);
+pub(super) struct NopSink(Option<Box<LogSink>>);
 
 impl NopSink {
     pub(super) fn new(config: Config, rule: String, options: SinkOptions) -> NopSink {
-        NopSink(config.log.then(|| LogSink::new(rule, options)))
+        NopSink(config.log.then(|| Box::new(LogSink::new(rule, options))))
     }
 }
 

@@ -40,10 +40,11 @@ pub(crate) struct Program {
     pub(crate) filter_in_stream: bool,
     /// It calls functions that users brought: the rule needs a thread of its own.
     pub(crate) calls_users: bool,
-    pub(crate) window: Option<WindowPlan>,
+    // What few rules have is boxed: there may be very many programs.
+    pub(crate) window: Option<Box<WindowPlan>>,
     pub(crate) joins: Vec<JoinPlan>,
     /// Aggregates of WHERE, over all rows of a window, and the condition that uses them.
-    pub(crate) late_filter: Option<(Vec<AggregateCall>, Expr)>,
+    pub(crate) late_filter: Option<Box<(Vec<AggregateCall>, Expr)>>,
     /// Without a window each row by itself becomes one row of output.
     pub(crate) plain: bool,
     /// One output row for each group rather than for each row.
@@ -181,7 +182,9 @@ impl Plan {
         let incremental = self.is_incremental(&aggregates);
         aggregates.iter_mut().for_each(|call| call.incremental = incremental);
         let (filter, late_filter) = match condition {
-            Some(condition) if !condition_aggregates.is_empty() => (None, Some((condition_aggregates, condition))),
+            Some(condition) if !condition_aggregates.is_empty() => {
+                (None, Some(Box::new((condition_aggregates, condition))))
+            }
             other => (other, None),
         };
         let grouped = !aggregates.is_empty() || !group_by.is_empty();
@@ -198,7 +201,7 @@ impl Plan {
             numberings,
             analytic,
             filter,
-            window,
+            window: window.map(Box::new),
             joins,
             late_filter,
             grouped,
@@ -229,7 +232,7 @@ impl Program {
         !self.grouped
             || !self.joins.is_empty()
             || self.late_filter.is_some()
-            || !self.window.as_ref().is_some_and(WindowPlan::is_disjoint)
+            || !self.window.as_ref().is_some_and(|window| window.is_disjoint())
     }
 }
 

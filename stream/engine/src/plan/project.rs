@@ -31,7 +31,7 @@ pub(crate) struct Projection {
     /// `*` of an input with a schema: `fields` has its declared columns, and rows that no decoder has pruned may hold others.
     declared: bool,
     except: Vec<String>,
-    srf: Option<(Srf, Arc<str>, Expr)>,
+    srf: Option<Box<(Srf, Arc<str>, Expr)>>,
     changes: Vec<Changes>,
     send_nil: bool,
 }
@@ -137,7 +137,7 @@ impl Projection {
             let [arg] = call.args.as_slice() else {
                 return Err(EngineError::Plan(format!("Expect 1 arguments but found {}.", call.args.len())));
             };
-            self.srf = Some((srf, name.as_str().into(), compiler.expr(arg)?));
+            self.srf = Some(Box::new((srf, name.as_str().into(), compiler.expr(arg)?)));
             return Ok(());
         }
         if let Syntax::Call(call) = syntax
@@ -180,6 +180,7 @@ impl Projection {
     }
 
     fn finish(&mut self) {
+        self.fields.shrink_to_fit();
         if self.wild.is_empty() && self.srf.is_none() && self.changes.is_empty() {
             self.fields.sort_by(|a, b| a.name.cmp(&b.name));
             let names = self.fields.iter().map(|field| field.name.clone()).collect();
@@ -234,7 +235,7 @@ impl Projection {
             let changed = changes.run(scene, state)?;
             Arc::make_mut(&mut base).extend(changed.into_iter().filter(|(_, value)| self.send_nil || !value.is_nil()));
         }
-        match &self.srf {
+        match self.srf.as_deref() {
             None => out.push(OutRow::Free(base)),
             Some((srf, name, expr)) => unfold(*srf, name, &*expr.eval(scene)?, &base, out)?,
         }

@@ -49,7 +49,7 @@ impl Core {
         if part("statement").as_str() != Some(&self.statement) {
             return Err(refuse("it belongs to another statement"));
         }
-        let loader = Loader { streams, program: self.program.clone(), event_time: self.options.is_event_time };
+        let loader = Loader { streams, program: self.program.clone(), event_time: self.watermark.is_some() };
         load_analytic(&mut self.analytic, &part("analytic"));
         if let Some(watermark) = &mut self.watermark {
             loader.watermark(watermark, &part("watermark")).ok_or_else(|| refuse("the watermark is damaged"))?;
