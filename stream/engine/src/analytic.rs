@@ -55,7 +55,7 @@ impl AnalyticState {
                 key.push_str(&GoText(&*part.eval(&scene)?).to_string());
                 key.push(',');
             }
-            let holds = call.when.as_ref().map_or(Ok(true), |when| when.holds(&scene, "when"))?;
+            let holds = call.when.as_ref().map_or(Ok(true), |when| when.truth(&scene))?;
             let args: Result<Vec<Value>, Error> =
                 call.args.iter().map(|arg| Ok(arg.eval(&scene)?.into_owned())).collect();
             let args = args?;

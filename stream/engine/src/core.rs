@@ -1,17 +1,15 @@
 //! The heart of a running rule: a synchronous state machine. Rows and the clock go in, emissions come out.
 
 use std::cell::OnceCell;
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use edgeward_functions::{Context, Error, Value, ops};
-use edgeward_sql::ast::BinaryOp;
+use edgeward_functions::{Context, Error, Value};
 
 use crate::Row;
 use crate::analytic::AnalyticState;
-use crate::emission::{Emission, OutRow};
-use crate::expr::{Expr, Range, Scene};
+use crate::emission::Emission;
+use crate::expr::{Range, Scene};
 use crate::group::{Collection, Grouping, Groups, scene, too_many};
 use crate::join;
 use crate::metrics::CoreMetrics;
@@ -25,7 +23,7 @@ use crate::window::{Kind, Sink, Tuple, Verdict, Window};
 pub(crate) struct Core {
     pub(crate) program: Arc<Program>,
     send_error: bool,
-    max_groups: usize,
+    pub(crate) max_groups: usize,
     pub(crate) context: Context,
     pub(crate) watermark: Option<Watermark>,
     pub(crate) analytic: AnalyticState,
@@ -39,7 +37,7 @@ pub(crate) struct Core {
     pub(crate) asks: bool,
     waiting: VecDeque<Waiting>,
     /// Alias values of the row being worked on, reused.
-    cells: Vec<OnceCell<Value>>,
+    pub(crate) cells: Vec<OnceCell<Value>>,
 }
 
 /// Rows that must be joined with lookup tables before they go on.
@@ -189,7 +187,7 @@ impl Core {
         let Some(plan) = &self.program.window else { return Ok(None) };
         let scene = scene(tuple, &self.context);
         if let Some(filter) = &plan.filter
-            && !filter.holds(&scene, "Filter")?
+            && !filter.holds(&scene, "Where")?
         {
             return Ok(None);
         }
@@ -256,7 +254,7 @@ impl Core {
     }
 
     /// Rows as the later steps want them: grouped if the statement groups.
-    fn collect(&self, rows: Vec<Tuple>) -> Collection {
+    pub(crate) fn collect(&self, rows: Vec<Tuple>) -> Collection {
         if !self.program.grouped {
             return Collection::Rows(rows);
         }
@@ -315,173 +313,4 @@ impl Core {
             Err(error) => self.fail(&error.to_string(), out),
         }
     }
-
-    fn project(&mut self, range: Option<Range>, collection: Collection) -> Result<Option<Vec<Emission>>, Error> {
-        let collection = match collection {
-            Collection::Rows(rows) => {
-                let was_empty = rows.is_empty();
-                let rows = self.late_filter(rows)?;
-                if rows.is_empty() && !was_empty {
-                    return Ok(None);
-                }
-                self.collect(rows)
-            }
-            groups => groups,
-        };
-        let mut sorted: Vec<(Vec<Value>, Vec<OutRow>)> = Vec::new();
-        let mut dropped = false;
-        match collection {
-            Collection::Rows(rows) => {
-                let listed: Vec<(&Tuple, &[Value])> = rows.iter().map(|tuple| (tuple, [].as_slice())).collect();
-                let numbers = self.number(&listed)?;
-                for (position, tuple) in rows.iter().enumerate() {
-                    self.row(tuple, &[], range, numbers.get(position), &mut sorted)?;
-                }
-            }
-            Collection::Groups(groups) => {
-                if let Some(error) = groups.error {
-                    return Err(error);
-                }
-                let mut values = Vec::with_capacity(groups.list.len());
-                for group in &groups.list {
-                    let results: Result<Vec<Value>, Error> =
-                        group.aggregates.iter().map(|aggregate| aggregate.result()).collect();
-                    values.push(results?);
-                }
-                let listed: Vec<(&Tuple, &[Value])> =
-                    groups.list.iter().zip(&values).map(|(group, values)| (&group.first, values.as_slice())).collect();
-                let numbers = self.number(&listed)?;
-                for (position, (tuple, values)) in listed.into_iter().enumerate() {
-                    dropped |= !self.row(tuple, values, range, numbers.get(position), &mut sorted)?;
-                }
-            }
-        }
-        if sorted.is_empty() && (dropped || range.is_none()) {
-            return Ok(None);
-        }
-        Ok(Some(self.message(sorted, range)))
-    }
-
-    /// The results of the `row_number()` calls for each row: its place in its partition by the call's order.
-    fn number(&self, rows: &[(&Tuple, &[Value])]) -> Result<Vec<Vec<i64>>, Error> {
-        if self.program.numberings.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut numbers = vec![Vec::new(); rows.len()];
-        for call in &self.program.numberings {
-            let mut order = Vec::with_capacity(rows.len());
-            for (position, (tuple, aggregates)) in rows.iter().enumerate() {
-                let scene = Scene { aggregates, ..scene(tuple, &self.context) };
-                let mut partition = String::new();
-                for key in &call.partition {
-                    partition.push_str(&edgeward_functions::format::GoText(&*key.eval(&scene)?).to_string());
-                    partition.push(',');
-                }
-                let keys: Result<Vec<Value>, Error> =
-                    call.order.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
-                order.push((partition, keys?, position));
-            }
-            order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| by_keys(&a.1, &b.1, &call.order)));
-            let mut last: Option<(&str, i64)> = None;
-            for (partition, _, position) in &order {
-                let number = last.filter(|(last, _)| last == partition).map_or(1, |(_, number)| number + 1);
-                numbers[*position].push(number);
-                last = Some((partition, number));
-            }
-        }
-        Ok(numbers)
-    }
-
-    /// HAVING, sort keys and projection of one row; false when HAVING drops it.
-    fn row(
-        &mut self,
-        tuple: &Tuple,
-        aggregates: &[Value],
-        window: Option<Range>,
-        numbers: Option<&Vec<i64>>,
-        out: &mut Vec<(Vec<Value>, Vec<OutRow>)>,
-    ) -> Result<bool, Error> {
-        self.cells.iter_mut().for_each(|cell| drop(cell.take()));
-        let scene = Scene {
-            row: &tuple.row,
-            analytic: &tuple.analytic,
-            aggregates,
-            cells: &self.cells,
-            window,
-            row_numbers: numbers.map_or(&[], Vec::as_slice),
-            context: &self.context,
-        };
-        if let Some(having) = &self.program.having
-            && !having.holds(&scene, "Having")?
-        {
-            return Ok(false);
-        }
-        let keys: Result<Vec<Value>, Error> =
-            self.program.order_by.iter().map(|(key, _)| Ok(key.eval(&scene)?.into_owned())).collect();
-        let mut rows = Vec::with_capacity(1);
-        self.program.projection.run_row(&tuple.row, &scene, &mut self.analytic, &mut rows)?;
-        out.push((keys?, rows));
-        if self.program.grouped {
-            self.context.agg_hits = (self.context.agg_hits.0 + 1, self.context.now);
-        }
-        Ok(true)
-    }
-
-    fn message(&self, mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>, range: Option<Range>) -> Vec<Emission> {
-        if !self.program.order_by.is_empty() {
-            sorted.sort_by(|a, b| by_keys(&a.0, &b.0, &self.program.order_by));
-        }
-        let mut rows: Vec<OutRow> = sorted.into_iter().flat_map(|(_, rows)| rows).collect();
-        rows.truncate(self.program.limit.unwrap_or(usize::MAX));
-        let now = self.context.now;
-        if range.is_none() && self.program.projection.has_srf() {
-            // Without a window each row of a set-returning function is a message of its own.
-            return rows.into_iter().map(|row| Emission::of_rows(now, vec![row])).collect();
-        }
-        vec![Emission::of_rows(now, rows)]
-    }
-
-    /// WHERE with aggregates over all rows of the window.
-    fn late_filter(&self, rows: Vec<Tuple>) -> Result<Vec<Tuple>, Error> {
-        let condition: (&[_], &Expr) = match (self.program.late_filter.as_deref(), &self.program.filter) {
-            (Some((aggregates, condition)), _) => (aggregates, condition),
-            (None, Some(filter)) if !self.program.joins.is_empty() => (&[], filter),
-            _ => return Ok(rows),
-        };
-        let mut groups = Groups::default();
-        let grouping = Grouping { by: &[], aggregates: condition.0, most: 1, context: &self.context };
-        rows.iter().for_each(|tuple| groups.add(tuple, &grouping));
-        if let Some(error) = groups.error {
-            return Err(error);
-        }
-        let values: Result<Vec<Value>, Error> =
-            groups.list.iter().flat_map(|group| &group.aggregates).map(|aggregate| aggregate.result()).collect();
-        let values = values?;
-        let mut kept = Vec::with_capacity(rows.len());
-        for tuple in rows {
-            let scene = Scene { aggregates: &values, ..scene(&tuple, &self.context) };
-            if condition.1.holds(&scene, "Where")? {
-                kept.push(tuple);
-            }
-        }
-        Ok(kept)
-    }
-}
-
-/// Order of two rows by their sort keys: nil after everything, incomparable values as they came.
-fn by_keys(a: &[Value], b: &[Value], order: &[(Expr, bool)]) -> Ordering {
-    for ((left, right), (_, descending)) in a.iter().zip(b).zip(order) {
-        let ordering = match (left.is_nil(), right.is_nil()) {
-            (true, true) => Ordering::Equal,
-            (true, false) => return Ordering::Greater,
-            (false, true) => return Ordering::Less,
-            _ if ops::compare(BinaryOp::Lt, left, right) == Ok(true) => Ordering::Less,
-            _ if ops::compare(BinaryOp::Gt, left, right) == Ok(true) => Ordering::Greater,
-            _ => Ordering::Equal,
-        };
-        if ordering != Ordering::Equal {
-            return if *descending { ordering.reverse() } else { ordering };
-        }
-    }
-    Ordering::Equal
 }

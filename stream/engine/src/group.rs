@@ -7,7 +7,7 @@ use std::fmt::Write;
 use edgeward_functions::format::GoText;
 use edgeward_functions::{Aggregate, Args, Context, Error, Run, Value};
 
-use crate::expr::{AggregateCall, Expr, Scene};
+use crate::expr::{AggregateCall, Expr, Scene, within};
 use crate::window::Tuple;
 
 /// What a window collects.
@@ -25,9 +25,18 @@ pub(crate) struct Groups {
     by_key: HashMap<Box<str>, usize>,
     pub(crate) list: Vec<Group>,
     /// The first error a row caused; it replaces the result.
-    pub(crate) error: Option<Error>,
+    pub(crate) error: Option<GroupError>,
     /// Key being built, reused.
     buffer: String,
+}
+
+/// What goes wrong while rows are grouped.
+#[derive(Debug)]
+pub(crate) enum GroupError {
+    /// A row has no key.
+    Key(Error),
+    /// The aggregate of this index cannot take a row.
+    Aggregate(usize, Error),
 }
 
 /// One group.
@@ -58,23 +67,13 @@ impl Groups {
         }
     }
 
-    fn try_add(&mut self, tuple: &Tuple, grouping: &Grouping<'_>) -> Result<(), Error> {
+    fn try_add(&mut self, tuple: &Tuple, grouping: &Grouping<'_>) -> Result<(), GroupError> {
         let scene = scene(tuple, grouping.context);
-        let index = self.locate(tuple, &scene, grouping)?;
+        let located = self.locate(tuple, &scene, grouping);
+        let index = located.map_err(|error| GroupError::Key(within("Group By", &error)))?;
         let group = &mut self.list[index];
-        for (call, aggregate) in grouping.aggregates.iter().zip(&mut group.aggregates) {
-            if let Some(filter) = &call.filter
-                && !filter.holds(&scene, "Filter")?
-            {
-                continue;
-            }
-            match call.args.as_slice() {
-                [arg] => aggregate.add(&[arg.eval(&scene)?])?,
-                args => {
-                    let values: Result<Vec<_>, Error> = args.iter().map(|arg| arg.eval(&scene)).collect();
-                    aggregate.add(&values?)?;
-                }
-            }
+        for (place, (call, aggregate)) in grouping.aggregates.iter().zip(&mut group.aggregates).enumerate() {
+            feed(call, &mut **aggregate, &scene).map_err(|error| GroupError::Aggregate(place, error))?;
         }
         Ok(())
     }
@@ -112,6 +111,22 @@ impl Groups {
     pub(crate) fn insert(&mut self, group: Group) {
         self.by_key.insert(group.key.clone(), self.list.len());
         self.list.push(group);
+    }
+}
+
+/// Gives a row to an aggregate, unless its FILTER keeps it out.
+fn feed(call: &AggregateCall, aggregate: &mut dyn Aggregate, scene: &Scene<'_>) -> Result<(), Error> {
+    if let Some(filter) = &call.filter
+        && !filter.truth(scene)?
+    {
+        return Ok(());
+    }
+    match call.args.as_slice() {
+        [arg] => aggregate.add(&[arg.eval(scene)?]),
+        args => {
+            let values: Result<Vec<_>, Error> = args.iter().map(|arg| arg.eval(scene)).collect();
+            aggregate.add(&values?)
+        }
     }
 }
 

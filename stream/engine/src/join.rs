@@ -73,12 +73,28 @@ fn merge(left: &Tuple, right: &Tuple) -> Tuple {
 
 fn step(plan: &JoinPlan, left: Vec<Tuple>, right: Vec<Tuple>, context: &Context) -> Result<Vec<Tuple>, Error> {
     let mut out = Vec::new();
+    if plan.kind == JoinKind::Right {
+        // A right join goes by the rows of its right side.
+        for b in right {
+            let before = out.len();
+            for a in &left {
+                let both = merge(a, &b);
+                if plan.holds(&scene(&both, context))? {
+                    out.push(both);
+                }
+            }
+            if out.len() == before {
+                out.push(b);
+            }
+        }
+        return Ok(out);
+    }
     let mut right_hit = vec![false; right.len()];
     for a in &left {
         let mut hit = false;
         for (b, right_hit) in right.iter().zip(&mut right_hit) {
             let both = merge(a, b);
-            if plan.on.as_ref().map_or(Ok(true), |on| on.holds(&scene(&both, context), "Join"))? {
+            if plan.holds(&scene(&both, context))? {
                 (hit, *right_hit) = (true, true);
                 out.push(both);
             }
@@ -87,7 +103,7 @@ fn step(plan: &JoinPlan, left: Vec<Tuple>, right: Vec<Tuple>, context: &Context)
             out.push(a.clone());
         }
     }
-    if matches!(plan.kind, JoinKind::Right | JoinKind::Full) {
+    if plan.kind == JoinKind::Full {
         out.extend(right.into_iter().zip(right_hit).filter(|(_, hit)| !hit).map(|(tuple, _)| tuple));
     }
     Ok(out)

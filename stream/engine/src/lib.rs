@@ -22,6 +22,7 @@ mod lookup;
 mod metrics;
 mod nodes;
 mod options;
+mod output;
 mod plan;
 mod queue;
 mod row;

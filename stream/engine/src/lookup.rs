@@ -179,7 +179,7 @@ async fn one(
             found.map_err(|error| Error::call(format!("lookup table {}: {error}", stream.definition().name)))?;
         for row in found.iter() {
             let both = join::with(&tuple, input, Arc::new(stream.row_of(row, tuple.at)));
-            if plan.on.as_ref().map_or(Ok(true), |on| on.holds(&scene(&both, context), "Join"))? {
+            if plan.holds(&scene(&both, context))? {
                 hit = true;
                 joined.push(both);
             }

@@ -1,6 +1,6 @@
 //! Why a text is no statement.
 
-use std::fmt::{self, Display, Formatter};
+use crate::quote::Quoted;
 
 /// An error of the parser, in eKuiper's words.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
@@ -43,29 +43,3 @@ pub enum SqlError {
 
 /// A result with a parser error.
 pub(crate) type Result<T> = std::result::Result<T, SqlError>;
-
-/// Text as Go's `%q` prints it.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        out.write_str("\"")?;
-        for char in self.0.chars() {
-            match char {
-                '"' => out.write_str("\\\"")?,
-                '\\' => out.write_str("\\\\")?,
-                '\u{7}' => out.write_str("\\a")?,
-                '\u{8}' => out.write_str("\\b")?,
-                '\u{c}' => out.write_str("\\f")?,
-                '\n' => out.write_str("\\n")?,
-                '\r' => out.write_str("\\r")?,
-                '\t' => out.write_str("\\t")?,
-                '\u{b}' => out.write_str("\\v")?,
-                char if char.is_ascii_control() => write!(out, "\\x{:02x}", char as u32)?,
-                char if char.is_control() => write!(out, "\\u{:04x}", char as u32)?,
-                char => write!(out, "{char}")?,
-            }
-        }
-        out.write_str("\"")
-    }
-}

@@ -13,6 +13,7 @@ mod error;
 mod lexer;
 mod parser;
 mod printer;
+mod quote;
 mod sentences;
 
 pub use error::SqlError;

@@ -7,6 +7,7 @@ use crate::ast::{
     Statement, StreamKind, StreamOptions, TableKind, Window, WindowKind,
 };
 use crate::lexer::is_keyword;
+use crate::quote::Quoted;
 
 impl Display for Statement {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -31,27 +32,6 @@ impl Display for Ident<'_> {
         let plain = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if plain && !is_keyword(self.0) { out.write_str(self.0) } else { write!(out, "`{}`", self.0) }
-    }
-}
-
-/// Text in double quotes with Go's escapes.
-struct Quoted<'a>(&'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        out.write_str("\"")?;
-        for char in self.0.chars() {
-            match char {
-                '"' => out.write_str("\\\"")?,
-                '\\' => out.write_str("\\\\")?,
-                '\n' => out.write_str("\\n")?,
-                '\t' => out.write_str("\\t")?,
-                '\r' => out.write_str("\\r")?,
-                _ if char.is_control() => write!(out, "\\u{:04x}", u32::from(char))?,
-                _ => write!(out, "{char}")?,
-            }
-        }
-        out.write_str("\"")
     }
 }
 

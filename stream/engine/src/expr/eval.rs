@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use edgeward_functions::format::GoText;
 use edgeward_functions::{Error, Function, Map, Value, ops};
 use edgeward_sql::ast::BinaryOp;
 
@@ -63,11 +64,19 @@ impl Expr {
         }
     }
 
+    /// The value as the condition of a clause: nil is false.
+    ///
+    /// # Errors
+    /// The expression's own, or a value that is no truth value; the text begins with the clause.
+    pub(crate) fn holds(&self, scene: &Scene<'_>, clause: &str) -> std::result::Result<bool, Error> {
+        self.truth(scene).map_err(|error| within(clause, &error))
+    }
+
     /// The value as a condition: nil is false.
     ///
     /// # Errors
     /// The expression's own, or a value that is no truth value.
-    pub(crate) fn holds(&self, scene: &Scene<'_>, what: &str) -> std::result::Result<bool, Error> {
+    pub(crate) fn truth(&self, scene: &Scene<'_>) -> std::result::Result<bool, Error> {
         // The commonest conditions need no value in between.
         match self {
             Expr::SlotNumber(op, slot, number, _) => {
@@ -76,7 +85,7 @@ impl Expr {
                 }
             }
             Expr::And(sides) if sides.0.is_condition() && sides.1.is_condition() => {
-                return Ok(sides.0.holds(scene, what)? && sides.1.holds(scene, what)?);
+                return Ok(sides.0.truth(scene)? && sides.1.truth(scene)?);
             }
             _ => {}
         }
@@ -84,15 +93,61 @@ impl Expr {
             Value::Bool(bool) => Ok(*bool),
             Value::Nil => Ok(false),
             other => Err(Error::call(format!(
-                "run {what} error: invalid condition that returns non-bool value {}({})",
+                "invalid condition that returns non-bool value {}({})",
                 other.type_name(),
-                edgeward_functions::format::GoText(other)
+                GoText(other)
             ))),
         }
     }
 }
 
+/// An error of a clause of the statement, as eKuiper's operators tell it.
+#[cold]
+pub(crate) fn within(clause: &str, error: &Error) -> Error {
+    Error::call(format!("run {clause} error: {error}"))
+}
+
 impl Expr {
+    /// Whether the value comes from the aggregate of this index.
+    pub(crate) fn uses_aggregate(&self, index: usize) -> bool {
+        let uses = |expr: &Expr| expr.uses_aggregate(index);
+        match self {
+            Expr::Aggregate(own) => *own == index,
+            Expr::Cell(_, inner) => uses(inner),
+            Expr::Binary(_, sides) | Expr::And(sides) | Expr::Or(sides) | Expr::Index(sides) | Expr::Like(sides, _) => {
+                uses(&sides.0) || uses(&sides.1)
+            }
+            Expr::Member(base, _) => uses(base),
+            Expr::Slice(base, from, to) => uses(base) || from.iter().chain(to).any(|bound| uses(bound)),
+            Expr::In(operand, Set::List(items), _) => uses(operand) || items.iter().any(uses),
+            Expr::In(operand, Set::Expr(set), _) => uses(operand) || uses(set),
+            Expr::Between(parts, _) => parts.iter().any(uses),
+            Expr::Case(case) => {
+                case.operand.iter().chain(&case.otherwise).any(uses)
+                    || case.arms.iter().any(|(when, then)| uses(when) || uses(then))
+            }
+            Expr::Call(_, args) | Expr::User(_, args) => args.iter().any(uses),
+            _ => false,
+        }
+    }
+
+    /// Whether evaluating it can go wrong.
+    pub(crate) fn may_fail(&self) -> bool {
+        !matches!(
+            self,
+            Expr::Const(_)
+                | Expr::Slot(_)
+                | Expr::Side(..)
+                | Expr::FirstSide(_)
+                | Expr::All(_)
+                | Expr::Analytic(_)
+                | Expr::Meta(..)
+                | Expr::Window(_)
+                | Expr::EventTime
+                | Expr::RowNumber(_)
+        )
+    }
+
     /// Whether the value is always a truth value.
     fn is_condition(&self) -> bool {
         match self {
@@ -180,9 +235,9 @@ fn member<'a>(base: Cow<'a, Value>, name: &str) -> Result<'a> {
         return Ok(Cow::Borrowed(map.get(name).unwrap_or(&Value::Nil)));
     }
     match &*base {
-        Value::Nil => Ok(owned(Value::Nil)),
         Value::Map(map) => Ok(owned(map.get(name).cloned().unwrap_or_default())),
-        other => Err(Error::operation(other, "->", &Value::str(name))),
+        // What is no struct has no members, as in eKuiper.
+        _ => Ok(owned(Value::Nil)),
     }
 }
 
@@ -216,7 +271,16 @@ fn between<'a>(parts: &'a [Expr; 3], negated: bool, scene: &Scene<'a>) -> Result
     if value.is_nil() || low.is_nil() || high.is_nil() {
         return Ok(truth(false));
     }
-    let inside = ops::compare(BinaryOp::Ge, &value, &low)? && ops::compare(BinaryOp::Le, &value, &high)?;
+    let compare = |op, bound: &Value| {
+        ops::compare(op, &value, bound).map_err(|_| {
+            let (left, right) = (value.type_name(), bound.type_name());
+            let text = format!("{left}({}) and {right}({})", GoText(&value), GoText(bound));
+            Error::call(format!("between operator cannot compare {text}"))
+        })
+    };
+    // Both bounds must be comparable, whatever the first says.
+    let (above, below) = (compare(BinaryOp::Ge, &low)?, compare(BinaryOp::Le, &high)?);
+    let inside = above && below;
     Ok(truth(inside != negated))
 }
 
@@ -224,27 +288,25 @@ fn like<'a>(value: &Value, pattern: &Value, negated: bool) -> Result<'a> {
     match (value, pattern) {
         (Value::Nil, _) | (_, Value::Nil) => Ok(truth(false)),
         (Value::Str(text), Value::Str(pattern)) => Ok(truth(ops::like(text, pattern) != negated)),
-        _ => Err(Error::operation(value, if negated { "NOT LIKE" } else { "LIKE" }, pattern)),
+        (Value::Str(_), other) => {
+            Err(Error::call(format!("invalid LIKE pattern, must be a string but got {}", GoText(other))))
+        }
+        (other, _) => {
+            Err(Error::call(format!("LIKE operator left operand expects string, but found {}", GoText(other))))
+        }
     }
 }
 
 impl Case {
     fn eval<'a>(&'a self, scene: &Scene<'a>) -> Result<'a> {
+        let wrong = |error: Error| Error::call(format!("evaluate case expression error: {error}"));
         let operand = self.operand.as_ref().map(|operand| operand.eval(scene)).transpose()?;
         for (when, then) in &self.arms {
-            let value = when.eval(scene)?;
+            let value = when.eval(scene).map_err(wrong)?;
             let hit = match &operand {
-                Some(operand) => ops::compare(BinaryOp::Eq, operand, &value)?,
-                None => match side(&value) {
-                    Some(hit) => hit,
-                    None => {
-                        let text = format!(
-                            "evaluate case expression error: WHEN returns non-bool value {}",
-                            edgeward_functions::format::GoText(&value)
-                        );
-                        return Err(Error::call(text));
-                    }
-                },
+                Some(operand) => ops::compare(BinaryOp::Eq, operand, &value).map_err(wrong)?,
+                // What is no truth value is no match.
+                None => *value == Value::Bool(true),
             };
             if hit {
                 return then.eval(scene);

@@ -3,6 +3,7 @@
 mod access;
 mod compile;
 mod eval;
+mod shown;
 mod walk;
 
 use std::cell::OnceCell;
@@ -12,6 +13,7 @@ use edgeward_functions::{Context, Function, UserFunction, Value};
 use edgeward_sql::ast::BinaryOp;
 
 pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Numbering, Scope, ScopeInput};
+pub(crate) use eval::within;
 pub(crate) use walk::{columns, first_call, has_aggregate};
 
 use crate::Row;

@@ -4,15 +4,17 @@ mod check;
 mod lookup;
 mod project;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use edgeward_functions::UserFunctions;
+use edgeward_functions::format::GoText;
+use edgeward_functions::{Error, UserFunctions, Value};
 use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField, WindowKind};
 
 pub(crate) use project::Projection;
 
-use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scope, ScopeInput};
+use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scene, Scope, ScopeInput, within};
 use crate::options::RuleOptions;
 use crate::window::WindowPlan;
 use crate::{EngineError, StreamDef, Table, TableKind};
@@ -73,6 +75,26 @@ pub(crate) struct JoinPlan {
 pub(crate) struct LookupPlan {
     pub(crate) keys: Vec<Arc<str>>,
     pub(crate) values: Vec<Expr>,
+}
+
+impl JoinPlan {
+    /// Whether rows that stand side by side belong together.
+    ///
+    /// # Errors
+    /// The condition's.
+    pub(crate) fn holds(&self, scene: &Scene<'_>) -> Result<bool, Error> {
+        let Some(on) = &self.on else { return Ok(true) };
+        match on.eval(scene).map(Cow::into_owned) {
+            Ok(Value::Bool(bool)) => Ok(bool),
+            Ok(Value::Nil) => Ok(false),
+            Ok(other) => {
+                let (kind, value) = (other.type_name(), GoText(&other));
+                let text = format!("invalid join condition that returns non-bool value {kind}({value})");
+                Err(within("Join", &Error::call(text)))
+            }
+            Err(error) => Err(within("Join", &error)),
+        }
+    }
 }
 
 impl Plan {

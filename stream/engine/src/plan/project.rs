@@ -1,5 +1,6 @@
 //! The select list: which columns a row of output has and how each is computed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
@@ -7,7 +8,7 @@ use edgeward_sql::ast::{Call, Expr as Syntax, Select, SelectField};
 
 use crate::analytic::AnalyticState;
 use crate::emission::{Header, OutRow};
-use crate::expr::{Compiler, Expr, Scene};
+use crate::expr::{Compiler, Expr, Scene, within};
 use crate::options::RuleOptions;
 use crate::row::Origin;
 use crate::{EngineError, Row};
@@ -17,6 +18,24 @@ use crate::{EngineError, Row};
 pub(crate) struct Field {
     pub(crate) name: Arc<str>,
     pub(crate) expr: Expr,
+    /// What an error of it begins with; empty when it has none.
+    shown: Box<str>,
+}
+
+impl Field {
+    /// A column as it comes.
+    fn plain(name: &str, expr: Expr) -> Field {
+        Field { name: name.into(), expr, shown: Box::default() }
+    }
+
+    fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value, Error> {
+        self.expr.eval(scene).map(Cow::into_owned).map_err(|error| self.failed(&error))
+    }
+
+    #[cold]
+    fn failed(&self, error: &Error) -> Error {
+        within("Select", &Error::call(format!("{}{error}", self.shown)))
+    }
 }
 
 /// The compiled select list.
@@ -31,7 +50,7 @@ pub(crate) struct Projection {
     /// `*` of an input with a schema: `fields` has its declared columns, and rows that no decoder has pruned may hold others.
     declared: bool,
     except: Vec<String>,
-    srf: Option<Box<(Srf, Arc<str>, Expr)>>,
+    srf: Option<Box<(Srf, Field)>>,
     changes: Vec<Changes>,
     send_nil: bool,
 }
@@ -68,10 +87,10 @@ impl Projection {
                 SelectField::All { except, replace } => {
                     projection.except.extend(except.iter().cloned());
                     (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler));
-                    for (expr, alias) in replace {
+                    for (syntax, alias) in replace {
                         projection.except.retain(|name| name != alias);
-                        let expr = compiler.aliased(alias, expr)?;
-                        projection.put(alias, expr);
+                        let expr = compiler.aliased(alias, syntax)?;
+                        projection.put(alias, expr, shown(compiler, Some(alias), syntax));
                     }
                 }
                 SelectField::Expr { expr: Syntax::Wildcard(stream), .. } => match stream {
@@ -84,7 +103,7 @@ impl Projection {
             }
         }
         if options.send_meta_to_sink {
-            projection.put("__meta", Expr::Meta(None, None));
+            projection.put("__meta", Expr::Meta(None, None), Box::default());
         }
         projection.finish();
         Ok(projection)
@@ -104,7 +123,7 @@ impl Projection {
             // Of joined streams the earlier one's column wins.
             if !self.except.contains(&name) && !self.fields.iter().any(|field| *field.name == *name) {
                 let expr = compiler.place(input, &name);
-                self.fields.push(Field { name: name.as_str().into(), expr });
+                self.fields.push(Field::plain(&name, expr));
             }
         }
     }
@@ -137,7 +156,8 @@ impl Projection {
             let [arg] = call.args.as_slice() else {
                 return Err(EngineError::Plan(format!("Expect 1 arguments but found {}.", call.args.len())));
             };
-            self.srf = Some(Box::new((srf, name.as_str().into(), compiler.expr(arg)?)));
+            let (expr, shown) = (compiler.expr(arg)?, shown(compiler, alias, syntax));
+            self.srf = Some(Box::new((srf, Field { name: name.as_str().into(), expr, shown })));
             return Ok(());
         }
         if let Syntax::Call(call) = syntax
@@ -150,7 +170,8 @@ impl Projection {
             None => compiler.expr(syntax)?,
         };
         if !invisible {
-            self.put(&name, expr);
+            let shown = if expr.may_fail() { shown(compiler, alias, syntax) } else { Box::default() };
+            self.put(&name, expr, shown);
         }
         Ok(())
     }
@@ -164,7 +185,7 @@ impl Projection {
                 Syntax::Call(call) => call.name.as_str(),
                 _ => "",
             };
-            columns.push(Field { name: name.into(), expr: compiler.expr(arg)? });
+            columns.push(Field { name: name.into(), expr: compiler.expr(arg)?, shown: shown(compiler, None, arg) });
         }
         let args = [compiler.expr(&call.args[0])?, compiler.expr(&call.args[1])?];
         self.changes.push(Changes { call: place, args, columns });
@@ -172,10 +193,11 @@ impl Projection {
     }
 
     /// Adds a column or replaces the one of the same name.
-    fn put(&mut self, name: &str, expr: Expr) {
+    fn put(&mut self, name: &str, expr: Expr, shown: Box<str>) {
+        let new = Field { name: name.into(), expr, shown };
         match self.fields.iter_mut().find(|field| *field.name == *name) {
-            Some(field) => field.expr = expr,
-            None => self.fields.push(Field { name: name.into(), expr }),
+            Some(field) => *field = new,
+            None => self.fields.push(new),
         }
     }
 
@@ -217,8 +239,7 @@ impl Projection {
     /// The first error of a column.
     fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState, out: &mut Vec<OutRow>) -> Result<(), Error> {
         if let Some(header) = &self.header {
-            let values: Result<Vec<Value>, Error> =
-                self.fields.iter().map(|field| Ok(field.expr.eval(scene)?.into_owned())).collect();
+            let values: Result<Vec<Value>, Error> = self.fields.iter().map(|field| field.value(scene)).collect();
             let values = values?;
             let mut others = self.undeclared(scene.row);
             if others.is_empty() {
@@ -237,7 +258,10 @@ impl Projection {
         }
         match self.srf.as_deref() {
             None => out.push(OutRow::Free(base)),
-            Some((srf, name, expr)) => unfold(*srf, name, &*expr.eval(scene)?, &base, out)?,
+            Some((srf, field)) => {
+                let failed = |error: Error| field.failed(&error);
+                unfold(*srf, &field.name, &*field.expr.eval(scene).map_err(failed)?, &base, out).map_err(failed)?;
+            }
         }
         Ok(())
     }
@@ -286,12 +310,19 @@ impl Projection {
         let columns = Arc::make_mut(&mut base);
         self.except.iter().for_each(|name| drop(columns.remove(name.as_str())));
         for field in &self.fields {
-            columns.insert(field.name.clone(), field.expr.eval(scene)?.into_owned());
+            columns.insert(field.name.clone(), field.value(scene)?);
         }
         if !self.send_nil {
             columns.retain(|_, value| !value.is_nil());
         }
         Ok(base)
+    }
+
+    /// An error of the aggregate of this index: that of the column it is computed for.
+    pub(crate) fn aggregate_failed(&self, index: usize, error: &Error) -> Error {
+        let columns = self.fields.iter().chain(self.srf.iter().map(|srf| &srf.1));
+        let used = columns.into_iter().find(|field| field.expr.uses_aggregate(index));
+        used.map_or_else(|| within("Select", error), |field| field.failed(error))
     }
 
     /// Whether each output row is a message of its own outside windows.
@@ -300,11 +331,18 @@ impl Projection {
     }
 }
 
+/// What an error of a field begins with.
+fn shown(compiler: &Compiler<'_>, alias: Option<&str>, syntax: &Syntax) -> Box<str> {
+    let expr = compiler.scope.shown(syntax, alias);
+    let alias = alias.map(|alias| format!("alias: {alias} ")).unwrap_or_default();
+    format!("{alias}expr: {expr} meet error, err:").into()
+}
+
 impl Changes {
     fn run(&self, scene: &Scene<'_>, state: &mut AnalyticState) -> Result<Map, Error> {
         let mut columns = Map::new();
         for column in &self.columns {
-            match (&column.expr, column.expr.eval(scene)?.into_owned()) {
+            match (&column.expr, column.value(scene)?) {
                 (Expr::All(_), Value::Map(row)) => columns.extend(Arc::unwrap_or_clone(row)),
                 (_, value) => drop(columns.insert(column.name.clone(), value)),
             }

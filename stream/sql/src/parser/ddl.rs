@@ -2,8 +2,9 @@
 
 use super::Parser;
 use crate::ast::{CreateStream, DataType, Expr, Field, Statement, StreamKind, StreamOptions, TableKind};
-use crate::error::{Quoted, Result, SqlError};
+use crate::error::{Result, SqlError};
 use crate::lexer::{Keyword, Kind};
+use crate::quote::Quoted;
 
 const TYPES: &str = "valid stream field types(BIGINT | FLOAT | STRINGS | DATETIME | BOOLEAN | BYTEA | ARRAY | STRUCT)";
 

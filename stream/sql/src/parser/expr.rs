@@ -2,8 +2,9 @@
 
 use super::{MAX_HEIGHT, Parser};
 use crate::ast::{BinaryOp, Call, Case, Column, Expr, Over, SetOperand};
-use crate::error::{Quoted, Result, SqlError};
+use crate::error::{Result, SqlError};
 use crate::lexer::{Keyword, Kind};
+use crate::quote::Quoted;
 
 /// Precedence of comparisons, IN, BETWEEN and LIKE.
 const COMPARISON: u8 = 3;

@@ -12,8 +12,9 @@ mod tests;
 pub use functions::Functions;
 
 use crate::ast::{Expr, Select, Statement, StreamKind};
-use crate::error::{Quoted, Result, SqlError};
+use crate::error::{Result, SqlError};
 use crate::lexer::{Keyword, Kind, Token, lex};
+use crate::quote::Quoted;
 
 /// Deepest nesting of parentheses, calls and types.
 pub const MAX_NESTING: usize = 200;
