@@ -62,12 +62,12 @@ impl Catalog {
     }
 
     /// `[{name,type,format}]`.
-    pub(crate) fn details(&self, kind: StreamKind) -> Value {
+    pub(crate) fn details(&self, kind: StreamKind, table: Option<TableKind>) -> Value {
         let detail = |create: CreateStream| {
             let format = create.options.format.as_deref().unwrap_or("json").to_ascii_lowercase();
             json!({"name": create.name, "type": source_type(&create), "format": format})
         };
-        Value::Array(self.select(kind, None).map(detail))
+        Value::Array(self.select(kind, table).map(detail))
     }
 
     fn select(&self, kind: StreamKind, table: Option<TableKind>) -> Selected {
@@ -257,7 +257,7 @@ fn options(options: &StreamOptions) -> Value {
         ("timestampFormat", text(&options.timestamp_format)),
         ("retainSize", options.retain_size.map(Value::from)),
         ("shared", flag(options.shared)),
-        ("schemaId", text(&options.schema_id)),
+        ("schemaid", text(&options.schema_id)),
         ("extra", options.extra.as_deref().map(|extra| secrets::masked_text(extra).into())),
         ("delimiter", text(&options.delimiter)),
         ("kind", kind),

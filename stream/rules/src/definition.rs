@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Result, RulesError};
+use crate::go_json::{Reader, mismatch, syntax_error};
 use crate::restart::Restart;
 use crate::schedule::Schedule;
 
@@ -47,7 +48,7 @@ impl Brief {
     /// Reads it from a document that is kept, which is one that could be read.
     pub(crate) fn read(document: &str) -> Brief {
         let document: Map<String, Value> = serde_json::from_str(document).unwrap_or_default();
-        let text = |key| text(&document, key).unwrap_or_default();
+        let text = |key| text(&document, key);
         let (id, name, version) = (text("id"), text("name"), text("version"));
         Brief { id, name, version, tags: Props::new(document).list("tags").unwrap_or_default() }
     }
@@ -62,44 +63,56 @@ pub(crate) struct Defaults {
 }
 
 impl Definition {
-    /// Reads a document; `id` is that of the path, which wins over one in the document.
+    /// Reads a document; `id` is that of the path, which one in the document must not contradict.
     pub(crate) fn parse(text: &str, id: Option<&str>, defaults: &Defaults) -> Result<Definition> {
-        let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
-        let document =
-            parsed.map_err(|error| refuse(format!("Parse rule {} error : {error}.", id.unwrap_or_default())))?;
+        let unreadable = |reason: String| refuse(format!("Parse rule {text} error : {reason}."));
+        let document = match serde_json::from_str(text) {
+            Ok(Value::Object(document)) => document,
+            Ok(other) => return Err(unreadable(mismatch(&other, "", "def.Rule"))),
+            Err(error) => {
+                let reason = syntax_error(text, Reader::Unmarshal);
+                return Err(unreadable(reason.unwrap_or_else(|| error.to_string())));
+            }
+        };
+        if let Some(reason) = mistyped(&document) {
+            return Err(unreadable(reason));
+        }
         Definition::new(document, id, defaults)
     }
 
     pub(crate) fn new(mut document: Map<String, Value>, id: Option<&str>, defaults: &Defaults) -> Result<Definition> {
-        if let Some(id) = id {
-            document.insert("id".into(), id.into());
-        }
-        let fields = Props::new(document.clone());
-        let id = text(&document, "id")?;
-        if id.is_empty() {
+        let own = text(&document, "id");
+        if own.is_empty() && id.is_none() {
             return Err(refuse("Missing rule id.".into()));
         }
-        check_name("rule", &id)?;
-        let (sql, actions, sources) = match document.get("graph").filter(|graph| !graph.is_null()) {
-            Some(graph) => drawn(graph)?,
-            None => (text(&document, "sql")?, actions(document.get("actions"))?, Vec::new()),
-        };
-        if sql.is_empty() {
-            return Err(refuse("Missing rule SQL.".into()));
+        if let Some(id) = id {
+            if !own.is_empty() && own != id {
+                return Err(refuse("RuleId is not consistent with rule id.".into()));
+            }
+            document.insert("id".into(), id.into());
         }
-        text(&document, "name")?;
-        let zone = &defaults.zone;
+        let id = text(&document, "id");
+        check_name("rule", &id)?;
+        let sql = text(&document, "sql");
+        let (sql, actions, sources) = match document.get("graph").filter(|graph| !graph.is_null()) {
+            Some(_) if !sql.is_empty() => return Err(refuse(format!("Rule {id} has both sql and graph."))),
+            Some(graph) => drawn(graph)?,
+            None if sql.is_empty() => return Err(refuse(format!("Rule {id} has neither sql nor graph."))),
+            None => (sql, actions(document.get("actions"))?, Vec::new()),
+        };
+        let (zone, fields) = (&defaults.zone, Props::new(document.clone()));
+        let invalid = |reason: String| refuse(format!("Rule {id} has invalid options: {reason}."));
         let options = rule_props(document.get("options"), defaults)?;
         let duration = duration(&options, "duration", 0)?;
         Ok(Definition {
-            schedule: Schedule::read(&options, duration, zone).map_err(refuse)?,
-            restart: Restart::read(options.get("restartStrategy")).map_err(refuse)?,
+            schedule: Schedule::read(&options, duration, zone).map_err(invalid)?,
+            restart: Restart::read(options.get("restartStrategy")).map_err(invalid)?,
             sql,
             actions,
             sources,
-            options: rule_options(&options, zone)?,
+            options: rule_options(&options, zone).map_err(|error| invalid(error.to_string()))?,
             triggered: fields.flag_if_set("triggered").map_err(bad)?.unwrap_or(true),
-            version: text(&document, "version")?,
+            version: text(&document, "version"),
             temp: fields.flag("temp").map_err(bad)?,
             tags: fields.list("tags").map_err(bad)?,
             id,
@@ -136,12 +149,46 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn text(document: &Map<String, Value>, key: &'static str) -> Result<String> {
-    match document.get(key) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(refuse(format!("{key} of a rule must be text"))),
-    }
+/// The members of a rule and their types in Go.
+const MEMBERS: [(&str, &str); 9] = [
+    ("id", "string"),
+    ("name", "string"),
+    ("sql", "string"),
+    ("version", "string"),
+    ("triggered", "bool"),
+    ("temp", "bool"),
+    ("tags", "[]string"),
+    ("actions", "[]map[string]interface {}"),
+    ("options", "def.RuleOption"),
+];
+
+/// What Go says about the first member of another type than the rule's.
+fn mistyped(document: &Map<String, Value>) -> Option<String> {
+    MEMBERS.iter().find_map(|(key, wanted)| {
+        let value = document.get(*key).filter(|value| !value.is_null())?;
+        let field = format!("Rule.{key}");
+        let items = |item: &str, is: fn(&Value) -> bool| {
+            let wrong = value.as_array()?.iter().find(|value| !value.is_null() && !is(value))?;
+            Some(mismatch(wrong, &field, item))
+        };
+        let fits = match *wanted {
+            "string" => value.is_string(),
+            "bool" => value.is_boolean(),
+            "def.RuleOption" => value.is_object(),
+            _ => value.is_array(),
+        };
+        match *wanted {
+            wanted if !fits => Some(mismatch(value, &field, wanted)),
+            "[]string" => items("string", Value::is_string),
+            "[]map[string]interface {}" => items("map[string]interface {}", Value::is_object),
+            _ => None,
+        }
+    })
+}
+
+/// A text of a document whose types were checked.
+fn text(document: &Map<String, Value>, key: &str) -> String {
+    document.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn actions(value: Option<&Value>) -> Result<Vec<(String, Props)>> {

@@ -11,8 +11,8 @@ use edgeward_sql::SqlError;
 /// eKuiper's error codes (`pkg/errorx`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// Anything else.
-    General = 1001,
+    /// Anything else: eKuiper gives a code of its own to few errors.
+    Undefined = 1000,
     /// A name that is not known.
     NotFound = 1002,
     /// A file or a peer that cannot be read.
@@ -92,7 +92,7 @@ impl RulesError {
     pub fn code(&self) -> Code {
         match self {
             RulesError::Refused { code, .. } => *code,
-            _ => Code::General,
+            _ => Code::Undefined,
         }
     }
 }
@@ -105,14 +105,13 @@ impl From<SqlError> for RulesError {
 
 impl From<EngineError> for RulesError {
     fn from(error: EngineError) -> RulesError {
-        let code = if matches!(error, EngineError::UnknownStream(_)) { Code::Stream } else { Code::Planner };
-        RulesError::refused(code, error.to_string())
+        RulesError::refused(Code::Planner, error.to_string())
     }
 }
 
 impl From<PluginError> for RulesError {
     fn from(error: PluginError) -> RulesError {
-        let code = if matches!(error, PluginError::Unknown(_)) { Code::NotFound } else { Code::General };
+        let code = if matches!(error, PluginError::Unknown(_)) { Code::NotFound } else { Code::Undefined };
         RulesError::refused(code, error.to_string())
     }
 }

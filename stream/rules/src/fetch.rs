@@ -35,7 +35,7 @@ impl Handle {
 }
 
 fn refused(message: String) -> RulesError {
-    RulesError::refused(Code::General, message)
+    RulesError::refused(Code::Undefined, message)
 }
 
 async fn read(path: &str) -> Result<Vec<u8>> {

@@ -151,7 +151,7 @@ impl Handle {
             Statement::Show(kind) => Ok(json!(self.stream_names(kind, None)).to_string()),
             Statement::Explain(..) => Ok("TO BE SUPPORTED".into()),
             Statement::Select(_) => {
-                Err(RulesError::refused(Code::Parser, "Invalid stream statement: SELECT makes a rule"))
+                Err(RulesError::refused(Code::Stream, format!("Invalid stream statement: {}", sql.trim())))
             }
         }
     }
@@ -169,17 +169,13 @@ impl Handle {
                 self.registry.world.shared.forget(name);
                 Ok(answer)
             }
-            Statement::Create(create) => {
-                let message = format!(
-                    "Replace {} fails: the sql statement must update the {} {name}, not {}.",
-                    kind.word(),
-                    kind.word(),
-                    create.name
-                );
+            Statement::Create(create) if create.kind == kind => {
+                let message = format!("Replace {name} fails: the sql statement must update the {name} source.");
                 Err(RulesError::refused(Code::Stream, message))
             }
             _ => {
-                Err(RulesError::refused(Code::Stream, format!("Invalid {} statement: CREATE is expected", kind.word())))
+                let message = format!("Invalid {} statement: {}", kind.word(), sql.trim());
+                Err(RulesError::refused(Code::Stream, message))
             }
         }
     }
@@ -218,7 +214,7 @@ impl Handle {
     /// # Errors
     /// The rule is wrong, its id is taken, or it cannot be started.
     pub async fn create_rule(&self, json: &str) -> Result<String> {
-        self.registry.create(json).await
+        self.registry.create(None, json).await
     }
 
     /// Replaces a rule or creates it; true if it replaced one.

@@ -75,12 +75,15 @@ impl Registry {
         self.definition(&*self.get(id)?)
     }
 
-    /// `[{id,name,status,version,trace,tags}]`.
+    /// `[{id,name,status,version,trace,tags}]`. A rule without a name is shown by its id, one without tags with null.
     pub(crate) fn list(&self) -> Value {
         let entry = |(id, rule): (&String, &Arc<Rule>)| {
             let Brief { name, version, tags, .. } = Brief::read(&rule.document());
             let state = rule.life.lock().state.text();
-            json!({"id": id, "name": name, "status": state, "version": version, "trace": self.world.traces.is_on(id), "tags": tags})
+            let name = if name.is_empty() { id } else { &name };
+            let tags = (!tags.is_empty()).then_some(&tags);
+            let trace = self.world.traces.is_on(id);
+            json!({"id": id, "name": name, "status": state, "version": version, "trace": trace, "tags": tags})
         };
         Value::Array(self.rules.read().iter().map(entry).collect())
     }
@@ -93,24 +96,27 @@ impl Registry {
     }
 
     /// Creates a rule and starts it unless it is not to be triggered. Returns its id.
-    pub(crate) async fn create(self: &Arc<Self>, text: &str) -> Result<String> {
+    pub(crate) async fn create(self: &Arc<Self>, id: Option<&str>, text: &str) -> Result<String> {
         let _changes = self.changes.lock().await;
-        let definition = self.new_rule(text, 0)?;
+        let definition = self.new_rule(id, text, 0)?;
         let id = definition.id.clone();
         self.save(&definition).await?;
         self.take_in(&definition)?;
         Ok(id)
     }
 
-    /// Creates many rules with one write to the disk; answers each one's id or why there is none.
-    pub(crate) async fn create_many(self: &Arc<Self>, texts: Vec<String>) -> Vec<Result<String>> {
+    /// Creates many rules, each given by its id and its text, with one write to the disk; answers each one's id or why there
+    /// is none.
+    pub(crate) async fn create_many(self: &Arc<Self>, texts: Vec<(String, String)>) -> Vec<Result<String>> {
         let _changes = self.changes.lock().await;
         let mut new = BTreeMap::new();
         let mut results = Vec::with_capacity(texts.len());
-        for text in texts {
-            let made = self.new_rule(&text, new.len()).and_then(|definition| match new.contains_key(&definition.id) {
-                true => Err(exists(&definition.id)),
-                false => Ok(definition),
+        for (id, text) in texts {
+            let made = self.new_rule(Some(&id), &text, new.len()).and_then(|definition| {
+                match new.contains_key(&definition.id) {
+                    true => Err(exists(&definition.id)),
+                    false => Ok(definition),
+                }
             });
             results.push(made.map(|definition| {
                 let id = definition.id.clone();
@@ -132,8 +138,8 @@ impl Registry {
     }
 
     /// Reads and checks a rule that is to be created; `more` are to be created with it.
-    fn new_rule(&self, text: &str, more: usize) -> Result<Definition> {
-        let definition = Definition::parse(text, None, &self.defaults())?;
+    fn new_rule(&self, id: Option<&str>, text: &str, more: usize) -> Result<Definition> {
+        let definition = Definition::parse(text, id, &self.defaults())?;
         let count = {
             let rules = self.rules.read();
             if rules.contains_key(&definition.id) {
@@ -182,11 +188,7 @@ impl Registry {
     /// replaced one.
     pub(crate) async fn update(self: &Arc<Self>, id: &str, text: &str) -> Result<bool> {
         let Ok(rule) = self.get(id) else {
-            let document: serde_json::Result<Map<String, Value>> = serde_json::from_str(text);
-            let mut document = document
-                .map_err(|error| RulesError::refused(Code::Rule, format!("Parse rule {id} error : {error}.")))?;
-            document.insert("id".into(), id.into());
-            self.create(&Value::Object(document).to_string()).await?;
+            self.create(Some(id), text).await?;
             return Ok(false);
         };
         let _commands = rule.commands.lock().await;

@@ -145,7 +145,7 @@ impl Store {
     async fn change(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) -> Result<()> {
         let store = self.clone();
         let done = tokio::task::spawn_blocking(move || store.with(work)).await;
-        done.unwrap_or_else(|_| Err(RulesError::refused(crate::Code::General, "the program is stopping")))
+        done.unwrap_or_else(|_| Err(RulesError::refused(crate::Code::Undefined, "the program is stopping")))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {

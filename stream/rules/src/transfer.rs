@@ -1,23 +1,41 @@
 //! Export and import of everything that is defined, in eKuiper's shapes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use edgeward_connect::{Schemas, ServicePackage, Services};
+use edgeward_service::Tasks;
 use edgeward_sql::ast::{Statement, StreamKind};
 use serde_json::{Map, Value, json};
 
 use crate::Handle;
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
+use crate::go_json::{Reader, syntax_error};
 use crate::rest::schemas;
 use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
 
 /// The maps of an export that this version never fills.
 const EMPTY: [&str; 2] = ["nativePlugins", "portablePlugins"];
-const CONFIGS: [(&str, Scope); 3] =
+pub(crate) const CONFIGS: [(&str, Scope); 3] =
     [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
+/// The maps of an export in eKuiper's order.
+const KEYS: [&str; 12] = [
+    "streams",
+    "tables",
+    "rules",
+    "nativePlugins",
+    "portablePlugins",
+    "sourceConfig",
+    "sinkConfig",
+    "connectionConfig",
+    "Service",
+    "Schema",
+    "uploads",
+    "scripts",
+];
 /// Largest file that is imported, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -41,16 +59,17 @@ impl Imported {
 
     /// The errors under every key of an export.
     pub(crate) fn response(&self) -> Value {
-        let mut all = Map::new();
-        for key in ["streams", "tables", "rules", "uploads", "scripts", "Schema", "Service"]
-            .into_iter()
-            .chain(EMPTY)
-            .chain(CONFIGS.map(|(key, _)| key))
-        {
-            all.insert(key.into(), self.errors.get(key).cloned().unwrap_or_else(|| json!({})));
-        }
-        all.into()
+        let errors = |key: &str| self.errors.get(key).cloned().unwrap_or_else(|| json!({}));
+        KEYS.iter().map(|key| ((*key).to_owned(), errors(key))).collect::<Map<_, _>>().into()
     }
+}
+
+/// `{ErrorMsg, ConfigResponse}` of a content that cannot be read.
+pub(crate) fn unreadable(content: &str) -> Option<Value> {
+    let error = serde_json::from_str::<Map<String, Value>>(content).err()?;
+    let reason = syntax_error(content, Reader::Unmarshal).unwrap_or_else(|| error.to_string());
+    let nothing: Map<String, Value> = KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+    Some(json!({"ErrorMsg": format!("configuration unmarshal with error {reason}"), "ConfigResponse": nothing}))
 }
 
 impl Handle {
@@ -81,21 +100,21 @@ impl Handle {
     /// A whole export: the ruleset, configuration keys, files and scripts, and empty maps for the rest.
     pub(crate) fn export(&self, only: Option<&[String]>) -> Result<Value> {
         let mut all = self.ruleset(only)?;
-        for (key, scope) in CONFIGS {
-            all[key] = self.registry.world.confs.exported(scope).into();
-        }
         for key in EMPTY {
             all[key] = json!({});
         }
+        for (key, scope) in CONFIGS {
+            all[key] = self.registry.world.confs.exported(scope).into();
+        }
+        let services = self.registry.world.services.packages().into_iter();
+        all["Service"] = services.map(|(name, package)| (name, package.to_json().into())).collect::<Map<_, _>>().into();
+        all["Schema"] = self.exported_schemas().into();
         let upload = |(name, content): (String, String)| {
             let kept = json!({"name": name, "content": content}).to_string();
             (name, kept.into())
         };
         all["uploads"] = self.uploads.texts().into_iter().map(upload).collect::<Map<_, _>>().into();
         all["scripts"] = self.scripts().into();
-        all["Schema"] = self.exported_schemas().into();
-        let services = self.registry.world.services.packages().into_iter();
-        all["Service"] = services.map(|(name, package)| (name, package.to_json().into())).collect::<Map<_, _>>().into();
         Ok(all)
     }
 
@@ -119,7 +138,7 @@ impl Handle {
     }
 
     async fn import_schema(&self, name: &str, text: &str) -> Result<()> {
-        let wrong = |error: serde_json::Error| RulesError::refused(Code::General, error.to_string());
+        let wrong = |error: serde_json::Error| RulesError::refused(Code::Undefined, error.to_string());
         let mut document: Map<String, Value> = serde_json::from_str(text).map_err(wrong)?;
         // Where the file lay on the machine of the export; its text is there.
         if document.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty()) {
@@ -136,7 +155,7 @@ impl Handle {
     async fn import_files(&self, all: &Map<String, Value>, done: &mut Imported) {
         for (name, text) in section(all, "uploads") {
             let upload: serde_json::Result<Upload> = serde_json::from_str(&text);
-            let upload = upload.map_err(|error| RulesError::refused(Code::General, error.to_string()));
+            let upload = upload.map_err(|error| RulesError::refused(Code::Undefined, error.to_string()));
             let result = match upload {
                 Ok(upload) => self.uploads.work(move |uploads| uploads.take(upload)).await,
                 Err(error) => Err(error),
@@ -155,7 +174,7 @@ impl Handle {
         }
         for (id, text) in section(all, "scripts") {
             let result = match &self.registry.world.plugins {
-                None => Err(RulesError::refused(Code::General, "plugins are switched off in this program")),
+                None => Err(RulesError::refused(Code::Undefined, "plugins are switched off in this program")),
                 Some(plugins) if plugins.describe_script(&id).is_ok() => {
                     plugins.update_script(&id, &text).await.map_err(RulesError::from)
                 }
@@ -165,15 +184,19 @@ impl Handle {
         }
     }
 
-    /// Imports an export or a ruleset. What is there already is left as it is unless `replace` is set.
-    pub(crate) async fn import(&self, content: &str, replace: bool) -> Result<Imported> {
+    /// Imports an export or a ruleset. What is there already is left as it is unless `replace` is set. Nothing more is
+    /// imported once `node` is cancelled.
+    pub(crate) async fn import(&self, content: &str, replace: bool, node: &Tasks) -> Result<Imported> {
         let parsed: serde_json::Result<Map<String, Value>> = serde_json::from_str(content);
-        let all = parsed.map_err(|error| RulesError::refused(Code::General, format!("invalid content: {error}")))?;
+        let all = parsed.map_err(|error| {
+            let reason = syntax_error(content, Reader::Unmarshal).unwrap_or_else(|| error.to_string());
+            RulesError::refused(Code::Undefined, reason)
+        })?;
         let mut done = Imported::default();
         for key in EMPTY {
             for (name, _) in section(&all, key) {
                 let error = format!("{key} cannot be imported by this version");
-                done.note(key, &name, Err::<(), _>(RulesError::refused(Code::General, error)));
+                done.note(key, &name, Err::<(), _>(RulesError::refused(Code::Undefined, error)));
             }
         }
         self.import_files(&all, &mut done).await;
@@ -187,25 +210,35 @@ impl Handle {
             [("streams", StreamKind::Stream), ("tables", StreamKind::Table)].into_iter().enumerate()
         {
             for (name, sql) in section(&all, key) {
+                if node.is_cancelled() {
+                    return Ok(done);
+                }
                 let result = self.import_stream(kind, &name, &sql, replace).await;
                 done.counts[at] += usize::from(done.note(key, &name, result));
             }
         }
-        let (mut ids, mut texts) = (Vec::new(), Vec::new());
-        for (id, text) in section(&all, "rules") {
-            if replace && self.registry.get(&id).is_ok() {
-                let result = self.update_rule(&id, &text).await;
-                done.counts[2] += usize::from(done.note("rules", &id, result));
-            } else {
-                ids.push(id);
-                texts.push(text);
-            }
-        }
-        for (id, result) in ids.iter().zip(self.registry.create_many(texts).await) {
-            done.counts[2] += usize::from(done.note("rules", id, result));
-        }
+        self.import_rules(section(&all, "rules"), replace, node, &mut done).await;
         *self.last_import.lock() = done.clone();
         Ok(done)
+    }
+
+    async fn import_rules(&self, rules: Vec<(String, String)>, replace: bool, node: &Tasks, done: &mut Imported) {
+        let (known, new): (Vec<_>, Vec<_>) =
+            rules.into_iter().partition(|(id, _)| replace && self.registry.get(id).is_ok());
+        for (id, text) in known {
+            if node.is_cancelled() {
+                return;
+            }
+            let result = self.update_rule(&id, &text).await;
+            done.counts[2] += usize::from(done.note("rules", &id, result));
+        }
+        if node.is_cancelled() {
+            return;
+        }
+        let ids: Vec<String> = new.iter().map(|(id, _)| id.clone()).collect();
+        for (id, result) in ids.iter().zip(self.registry.create_many(new).await) {
+            done.counts[2] += usize::from(done.note("rules", id, result));
+        }
     }
 
     async fn import_keys(&self, scope: Scope, plugin: &str, keys: &str) -> Result<()> {
@@ -266,7 +299,7 @@ impl Handle {
         if store.load(Kind::Mark)?.iter().any(|(name, known)| name == "init.json" && *known == stamp) {
             return Ok(());
         }
-        let done = self.import(&read_file(&path).map_err(failed)?, true).await?;
+        let done = self.import(&read_file(&path).map_err(failed)?, true, &self.registry.world.tasks).await?;
         if !done.errors.is_empty() {
             let errors = Value::Object(done.errors).to_string();
             tracing::error!(errors, "parts of init.json were not imported");
@@ -290,60 +323,14 @@ fn section(all: &Map<String, Value>, key: &str) -> Vec<(String, String)> {
     entries.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// The v2 form of an export: rules and streams as documents, configuration keys under `scope.type.key`.
-pub(crate) fn to_v2(export: &Value) -> Value {
-    let mut v2 = Map::new();
-    for key in ["streams", "tables"] {
-        let named = export[key].as_object().into_iter().flatten();
-        v2.insert(
-            key.into(),
-            named.map(|(name, sql)| (name.clone(), json!({"sql": sql}))).collect::<Map<_, _>>().into(),
-        );
-    }
-    let parse = |text: &Value| text.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
-    let rules = export["rules"].as_object().into_iter().flatten();
-    v2.insert("rules".into(), rules.map(|(id, rule)| (id.clone(), parse(rule))).collect::<Map<_, _>>().into());
-    for (key, scope) in CONFIGS {
-        let mut flat = Map::new();
-        for (plugin, keys) in export[key].as_object().into_iter().flatten() {
-            let Value::Object(keys) = parse(keys) else { continue };
-            flat.extend(keys.into_iter().map(|(name, props)| (format!("{}.{plugin}.{name}", scope.name()), props)));
-        }
-        v2.insert(key.into(), flat.into());
-    }
-    v2.into()
-}
+/// Imports that run on their own, by id.
+pub(crate) type AsyncImports = Arc<parking_lot::Mutex<BTreeMap<String, AsyncImport>>>;
 
-/// The first form of a v2 export.
-pub(crate) fn from_v2(v2: &Value) -> Value {
-    let mut all = Map::new();
-    for key in ["streams", "tables"] {
-        let named = v2[key].as_object().into_iter().flatten();
-        all.insert(
-            key.into(),
-            named.map(|(name, item)| (name.clone(), item["sql"].clone())).collect::<Map<_, _>>().into(),
-        );
-    }
-    let rules = v2["rules"].as_object().into_iter().flatten();
-    all.insert(
-        "rules".into(),
-        rules.map(|(id, rule)| (id.clone(), rule.to_string().into())).collect::<Map<_, _>>().into(),
-    );
-    for (key, _) in CONFIGS {
-        let mut plugins: Map<String, Value> = Map::new();
-        for (name, props) in v2[key].as_object().into_iter().flatten() {
-            let mut parts = name.splitn(3, '.').skip(1);
-            if let (Some(plugin), Some(conf)) = (parts.next(), parts.next()) {
-                plugins.entry(plugin).or_insert_with(|| json!({}))[conf] = props.clone();
-            }
-        }
-        all.insert(
-            key.into(),
-            plugins.into_iter().map(|(plugin, keys)| (plugin, keys.to_string().into())).collect::<Map<_, _>>().into(),
-        );
-    }
-    all.into()
+/// How an import that runs on its own is doing.
+pub(crate) struct AsyncImport {
+    /// `running`, `finished`, `failed` or `cancelled`.
+    pub(crate) status: &'static str,
+    pub(crate) message: String,
+    /// Cancelled when nothing more is to be imported.
+    pub(crate) node: Tasks,
 }
-
-/// Imports that run on their own: state by id.
-pub(crate) type AsyncImports = Arc<parking_lot::Mutex<std::collections::BTreeMap<String, Value>>>;

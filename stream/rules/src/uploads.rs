@@ -56,7 +56,7 @@ impl Uploads {
     ) -> Result<T> {
         let uploads = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&uploads)).await;
-        done.unwrap_or_else(|_| Err(RulesError::refused(Code::General, "the program is stopping")))
+        done.unwrap_or_else(|_| Err(RulesError::refused(Code::Undefined, "the program is stopping")))
     }
 
     /// Paths of the files, sorted. Blocks.
@@ -71,7 +71,7 @@ impl Uploads {
 
     /// Keeps what a JSON body asks for; answers its path. Blocks.
     pub(crate) fn take(&self, upload: Upload) -> Result<String> {
-        let refuse = |message: &str| Err(RulesError::refused(Code::General, message));
+        let refuse = |message: &str| Err(RulesError::refused(Code::Undefined, message));
         if upload.name.is_empty() {
             return refuse("invalid body: name is required");
         }
@@ -89,7 +89,7 @@ impl Uploads {
         let failed = |error: std::io::Error| RulesError::refused(Code::Io, format!("cannot keep {name}: {error}"));
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         if !path.exists() && self.list().len() >= MAX_FILES {
-            return Err(RulesError::refused(Code::General, format!("{MAX_FILES} files are uploaded; delete some")));
+            return Err(RulesError::refused(Code::Undefined, format!("{MAX_FILES} files are uploaded; delete some")));
         }
         let new = self.folder.join(format!(".new-{name}"));
         let mut file = std::fs::File::create(&new).map_err(failed)?;
@@ -124,7 +124,7 @@ impl Uploads {
         let plain = |char: char| !char.is_control() && !matches!(char, '/' | '\\');
         if name.is_empty() || name.len() > 200 || name.starts_with('.') || !name.chars().all(plain) {
             let message = format!("invalid name {name:?} of a file; it must not hold / or \\ nor begin with a dot");
-            return Err(RulesError::refused(Code::General, message));
+            return Err(RulesError::refused(Code::Undefined, message));
         }
         Ok(self.folder.join(name))
     }

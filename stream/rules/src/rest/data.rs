@@ -4,13 +4,15 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use edgeward_service::Tasks;
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::reply::{Failure, Prefixed, Reply, document, read, text};
+use super::reply::{Failure, Prefixed, Reply, document, read, read_as, text};
 use crate::error::{Code, RulesError};
-use crate::{Handle, transfer};
+use crate::transfer::{AsyncImport, Imported};
+use crate::{Handle, transfer, transfer_v2};
 
 /// Largest body of an import, in bytes: thousands of rules come in one.
 const MAX_IMPORT: usize = 64 << 20;
@@ -45,70 +47,68 @@ struct How {
 }
 
 fn content(handle: &Handle, body: &str) -> Result<String, Failure> {
-    let Content { content, file } = read(body)?;
+    let Content { content, file } = read_as(body, "Invalid body: Error decoding json")?;
     match (content.filter(|text| !text.is_empty()), file.filter(|file| !file.is_empty())) {
         (Some(text), None) => Ok(text),
-        (None, Some(file)) => handle.uploads.read(&file).or_fail("Invalid body"),
+        (None, Some(file)) => handle.uploads.read(&file).or_fail("Fail to read file"),
         (Some(_), Some(_)) => bad("bad request: must not set content and file together"),
         (None, None) => bad("bad request: must set content or file"),
     }
 }
 
 fn bad<T>(message: &str) -> Result<T, Failure> {
-    Err(RulesError::refused(Code::General, message)).or_fail("Invalid body")
+    Err(RulesError::refused(Code::Undefined, message)).or_fail("Invalid body")
 }
 
 async fn export_ruleset(State(handle): State<Handle>) -> Reply {
-    download(&handle.ruleset(None).or_fail("ruleset export error")?)
+    download(handle.ruleset(None).or_fail("export error")?.to_string())
 }
 
-fn download(value: &Value) -> Reply {
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=ekuiper_export.json"),
-    ];
-    Ok((headers, value.to_string()).into_response())
+fn download(content: String) -> Reply {
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CONTENT_DISPOSITION, "Attachment")];
+    Ok((headers, content).into_response())
 }
 
 async fn import_ruleset(State(handle): State<Handle>, body: String) -> Reply {
-    let done = handle.import(&content(&handle, &body)?, false).await.or_fail("ruleset import error")?;
+    let content = content(&handle, &body)?;
+    let done = handle.import(&content, false, &handle.registry.world.tasks).await.or_fail("Import ruleset error")?;
     let [streams, tables, rules] = done.counts;
     text(StatusCode::OK, format!("imported {streams} streams, {tables} tables and {rules} rules"))
 }
 
 async fn export(State(handle): State<Handle>) -> Reply {
-    download(&handle.export(None).or_fail("data export error")?)
+    download(handle.export(None).or_fail("export error")?.to_string())
 }
 
 async fn export_some(State(handle): State<Handle>, body: String) -> Reply {
     let rules: Vec<String> = read(&body)?;
-    download(&handle.export(Some(&rules)).or_fail("data export error")?)
+    download(handle.export(Some(&rules)).or_fail("export error")?.to_string())
 }
 
 async fn import(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
     let content = content(&handle, &body)?;
-    answer(run_import(&handle, &how, &content).await.or_fail("data import error")?, handle, how)
+    let done = run_import(&handle, &how, &content, &handle.registry.world.tasks).await.or_fail("")?;
+    answer(done, handle, how)
 }
 
-async fn run_import(handle: &Handle, how: &How, content: &str) -> Result<transfer::Imported, RulesError> {
-    let partial = how.partial.as_deref() == Some("1");
-    if !partial {
-        // Nothing is cleared for what cannot be read.
-        let readable: serde_json::Result<serde_json::Map<String, Value>> = serde_json::from_str(content);
-        readable.map_err(|error| RulesError::refused(Code::General, format!("invalid content: {error}")))?;
+async fn run_import(handle: &Handle, how: &How, content: &str, node: &Tasks) -> Result<Imported, RulesError> {
+    // Nothing is cleared for what cannot be read.
+    if let Some(answer) = transfer::unreadable(content) {
+        return Err(RulesError::refused(Code::Undefined, answer.to_string()));
+    }
+    if how.partial.as_deref() != Some("1") {
         handle.clear().await?;
     }
-    handle.import(content, true).await
+    handle.import(content, true, node).await
 }
 
-fn answer(done: transfer::Imported, handle: Handle, how: How) -> Reply {
-    let message = if done.errors.is_empty() { "" } else { "some items cannot be imported" };
-    let status = if done.errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+/// What could not be imported is told name by name; the rest was, so that the answer is a success.
+fn answer(done: Imported, handle: Handle, how: How) -> Reply {
     if let Some(program) = handle.stop.filter(|_| how.stop.as_deref() == Some("1")) {
         program.token().cancel();
     }
-    let body = json!({"ErrorMsg": message, "ConfigResponse": done.response()});
-    text(status, format!("{body}\n"))
+    let body = json!({"ErrorMsg": "", "ConfigResponse": done.response()});
+    text(StatusCode::OK, format!("{body}\n"))
 }
 
 async fn import_status(State(handle): State<Handle>) -> Reply {
@@ -117,19 +117,9 @@ async fn import_status(State(handle): State<Handle>) -> Reply {
 }
 
 async fn export_v2(State(handle): State<Handle>) -> Reply {
-    let export = handle.export(None).or_fail("data export error")?;
-    let failed = |error: &dyn std::fmt::Display| RulesError::refused(Code::General, error.to_string());
-    let yaml = serde_saphyr::to_string(&transfer::to_v2(&export))
-        .map_err(|error| failed(&error))
-        .or_fail("data export error")?;
-    Ok((
-        [
-            (header::CONTENT_TYPE, "application/octet-stream"),
-            (header::CONTENT_DISPOSITION, "attachment; filename=ekuiper_export.yaml"),
-        ],
-        yaml,
-    )
-        .into_response())
+    let export = handle.export(None).or_fail("export error")?;
+    let failed = |error: serde_saphyr::ser::Error| RulesError::refused(Code::Undefined, error.to_string());
+    download(serde_saphyr::to_string(&transfer_v2::to_v2(&export)).map_err(failed).or_fail("export error")?)
 }
 
 async fn import_v2(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
@@ -138,49 +128,56 @@ async fn import_v2(State(handle): State<Handle>, Query(how): Query<How>, body: S
     let options =
         serde_saphyr::options! { alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 } };
     let parsed = serde_saphyr::from_str_with_options::<Value>(&content, options);
-    let v2 =
-        parsed.map_err(|error| RulesError::refused(Code::General, error.to_string())).or_fail("data import error")?;
-    let content = transfer::from_v2(&v2).to_string();
-    answer(run_import(&handle, &how, &content).await.or_fail("data import error")?, handle, how)
+    let wrong = |error: serde_saphyr::Error| RulesError::refused(Code::Undefined, error.to_string());
+    let content = transfer_v2::from_v2(&parsed.map_err(wrong).or_fail("data import error")?).to_string();
+    let done = run_import(&handle, &how, &content, &handle.registry.world.tasks).await.or_fail("")?;
+    answer(done, handle, how)
 }
 
 async fn import_async(State(handle): State<Handle>, Query(how): Query<How>, body: String) -> Reply {
     let content = content(&handle, &body)?;
+    let node = handle.registry.world.tasks.child("import");
     let id = {
-        let mut tasks = handle.imports.lock();
-        while tasks.len() >= MAX_TASKS {
-            tasks.pop_first();
+        let mut imports = handle.imports.lock();
+        while imports.len() >= MAX_TASKS {
+            imports.pop_first();
         }
-        let id = format!("{:020}", edgeward_service::clock::now_ms()) + &tasks.len().to_string();
-        tasks.insert(id.clone(), json!({"id": id, "status": "running", "message": ""}));
+        let id = format!("{:020}", edgeward_service::clock::now_ms()) + &imports.len().to_string();
+        let import = AsyncImport { status: "running", message: String::new(), node: node.clone() };
+        imports.insert(id.clone(), import);
         id
     };
     let (worker, name) = (handle.clone(), id.clone());
-    handle.registry.world.tasks.spawn_until_cancelled("import", async move {
-        let outcome = run_import(&worker, &how, &content).await;
+    // Told to stop it ends behind the definition it works on, so that memory and disk agree.
+    handle.registry.world.tasks.spawn("import", async move {
+        let outcome = run_import(&worker, &how, &content, &node).await;
         let (status, message) = match outcome {
+            Ok(_) if node.is_cancelled() => ("cancelled", String::new()),
             Ok(done) if done.errors.is_empty() => ("finished", String::new()),
             Ok(done) => ("failed", Value::Object(done.errors).to_string()),
             Err(error) => ("failed", error.to_string()),
         };
-        worker.imports.lock().insert(name.clone(), json!({"id": name, "status": status, "message": message}));
+        if let Some(import) = worker.imports.lock().get_mut(&name) {
+            (import.status, import.message) = (status, message);
+        }
     });
     text(StatusCode::OK, json!({"id": id}).to_string())
 }
 
 async fn task(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
-    let found = handle.imports.lock().get(&id).cloned();
+    let shown = handle
+        .imports
+        .lock()
+        .get(&id)
+        .map(|import| json!({"id": id, "status": import.status, "message": import.message}).to_string());
     let missing = || RulesError::not_found(format!("task {id} not found"));
-    text(StatusCode::OK, found.ok_or_else(missing).or_fail("get async task error")?.to_string())
+    text(StatusCode::OK, shown.ok_or_else(missing).or_fail("get async task error")?)
 }
 
-/// An import that has begun is finished: what it replaced cannot come back.
+/// What was imported by now stays.
 async fn cancel_task(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
-    let known = handle.imports.lock().contains_key(&id);
-    let error = if known {
-        RulesError::refused(Code::General, format!("task {id} is not cancellable"))
-    } else {
-        RulesError::not_found(format!("task {id} not found"))
-    };
-    Err(error).or_fail("cancel async task error")
+    let node = handle.imports.lock().get(&id).map(|import| import.node.clone());
+    let missing = || RulesError::not_found(format!("task {id} not found"));
+    node.ok_or_else(missing).or_fail("cancel async task error")?.token().cancel();
+    text(StatusCode::OK, "")
 }

@@ -30,7 +30,7 @@ async fn upload(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Some(boundary) = multipart::boundary(content_type).map(str::to_owned) {
         let keep = move |uploads: &Uploads| {
-            let none = || RulesError::refused(Code::General, "Error Retrieving the File: no uploadFile");
+            let none = || RulesError::refused(Code::Undefined, "Error Retrieving the File: no uploadFile");
             let file = multipart::file(&body, &boundary, "uploadFile").ok_or_else(none)?;
             uploads.keep(&file.name, file.content)
         };
@@ -42,7 +42,7 @@ async fn upload(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -
 }
 
 fn bad(message: &str) -> Failure {
-    Failure::new("Invalid body", RulesError::refused(Code::General, message))
+    Failure::new("Invalid body", RulesError::refused(Code::Undefined, message))
 }
 
 fn created(path: Result<String>) -> Reply {

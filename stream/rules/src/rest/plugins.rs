@@ -41,13 +41,13 @@ fn native(kind: &'static str, [all, one, prebuilt]: [&'static str; 3]) -> Router
 }
 
 fn refuse_native(kind: &str) -> Reply {
-    let refused: Result<()> = Err(RulesError::refused(Code::General, native_refusal(kind)));
+    let refused: Result<()> = Err(RulesError::refused(Code::Undefined, native_refusal(kind)));
     refused.or_fail("").and_then(|()| text(StatusCode::OK, ""))
 }
 
 impl Handle {
     fn plugins(&self) -> Result<&Manager> {
-        let off = || RulesError::refused(Code::General, "plugins are switched off in this program");
+        let off = || RulesError::refused(Code::Undefined, "plugins are switched off in this program");
         self.registry.world.plugins.as_ref().ok_or_else(off)
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Code, RulesError};
+use crate::go_json::{Reader, syntax_error};
 
 /// A successful answer or an error with the prefix of its operation.
 pub(super) type Reply = Result<Response, Failure>;
@@ -60,14 +61,36 @@ pub(super) fn document(value: Value) -> Reply {
 /// `{"sql":"…"}`.
 #[derive(Deserialize)]
 pub(super) struct Statement {
+    #[serde(default)]
     pub(super) sql: String,
+}
+
+impl Statement {
+    pub(super) fn read(body: &str) -> Result<Statement, Failure> {
+        let error =
+            |text| RulesError::refused(Code::Undefined, format!("Error decoding the statement descriptor: {text}"));
+        decode(body).map_err(error).or_fail("Invalid body")
+    }
 }
 
 /// Reads a JSON body.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Failure> {
-    let bad =
-        |error: serde_json::Error| RulesError::refused(Code::General, format!("Error decoding the json: {error}"));
-    serde_json::from_str(body).map_err(bad).or_fail("Invalid body")
+    read_as(body, "Invalid body")
+}
+
+/// Reads a JSON body; the prefix is that of its errors.
+pub(super) fn read_as<T: for<'de> Deserialize<'de>>(body: &str, prefix: &'static str) -> Result<T, Failure> {
+    decode(body).map_err(|text| RulesError::refused(Code::Undefined, text)).or_fail(prefix)
+}
+
+/// The first value of a body, as Go's decoder reads it: what follows is nobody's.
+fn decode<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, String> {
+    let mut values = serde_json::Deserializer::from_str(body).into_iter();
+    match values.next() {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(syntax_error(body, Reader::Decoder).unwrap_or_else(|| error.to_string())),
+        None => Err("EOF".into()),
+    }
 }
 
 /// Text as Go's `%q` writes it, which is JSON except for control characters.

@@ -48,7 +48,7 @@ async fn show(State(handle): State<Handle>, Path(id): Path<String>) -> Reply {
 }
 
 async fn update(State(handle): State<Handle>, Path(id): Path<String>, body: String) -> Reply {
-    handle.update_rule(&id, &body).await.or_fail("update rule error")?;
+    handle.update_rule(&id, &body).await.or_fail("Update rule error")?;
     text(StatusCode::OK, format!("Rule {id} was updated successfully."))
 }
 
@@ -129,10 +129,11 @@ async fn reset_state(State(handle): State<Handle>, Path(id): Path<String>, body:
 
 /// 400 for what is no JSON, 422 with the bare text for a rule that is wrong.
 async fn validate(State(handle): State<Handle>, body: String) -> Reply {
-    let _: Value = read(&body)?;
+    let readable = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
     match handle.validate_rule(&body) {
         Ok(sources) => document(json!({"sources": sources, "valid": true})),
-        Err(error) => text(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        Err(error) if readable => text(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        Err(error) => Err(error).or_fail(""),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Body {
 }
 
 fn refused(message: impl Into<String>) -> RulesError {
-    RulesError::refused(Code::General, message)
+    RulesError::refused(Code::Undefined, message)
 }
 
 impl Handle {

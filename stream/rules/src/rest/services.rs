@@ -36,7 +36,7 @@ struct Body {
 impl Handle {
     async fn service_package(&self, file: &str) -> Result<ServicePackage> {
         if file.is_empty() {
-            return Err(RulesError::refused(Code::General, "invalid body: file is required"));
+            return Err(RulesError::refused(Code::Undefined, "invalid body: file is required"));
         }
         let path = file.strip_prefix("file://").unwrap_or(file).to_owned();
         if self.allows_files() && std::path::Path::new(&path).is_dir() {
@@ -53,7 +53,7 @@ impl Handle {
     ) -> Result<T> {
         let services = self.registry.world.services.clone();
         let done = tokio::task::spawn_blocking(move || work(&services)).await;
-        Ok(done.map_err(|_| RulesError::refused(Code::General, "the program is stopping"))??)
+        Ok(done.map_err(|_| RulesError::refused(Code::Undefined, "the program is stopping"))??)
     }
 }
 
@@ -67,7 +67,7 @@ async fn create(State(handle): State<Handle>, body: String) -> Reply {
     let at = name.clone();
     let created = handle.services(move |services| services.create(&at, &package)).await;
     created.or_fail("service create command error")?;
-    text(StatusCode::CREATED, format!("Service {name} is created"))
+    text(StatusCode::CREATED, format!("service {name} is created"))
 }
 
 async fn show(State(handle): State<Handle>, Path(name): Path<String>) -> Reply {
@@ -81,13 +81,13 @@ async fn update(State(handle): State<Handle>, Path(name): Path<String>, body: St
     let at = name.clone();
     let updated = handle.services(move |services| services.update(&at, &package)).await;
     updated.or_fail("service update command error")?;
-    text(StatusCode::OK, format!("Service {name} is updated"))
+    text(StatusCode::OK, format!("service {name} is updated"))
 }
 
 async fn delete(State(handle): State<Handle>, Path(name): Path<String>) -> Reply {
     let at = name.clone();
     handle.services(move |services| services.delete(&at)).await.or_fail("delete service error")?;
-    text(StatusCode::OK, format!("Service {name} is deleted"))
+    text(StatusCode::OK, format!("service {name} is deleted"))
 }
 
 async fn functions(State(handle): State<Handle>) -> Reply {

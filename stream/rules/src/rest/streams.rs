@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::reply::{Prefixed, Reply, Statement, document, read, text};
+use super::reply::{Prefixed, Reply, Statement, document, text};
 use crate::{Handle, catalog};
 
 pub(super) fn routes() -> Router<Handle> {
@@ -22,7 +22,6 @@ pub(super) fn routes() -> Router<Handle> {
 struct Words {
     command: &'static str,
     describe: &'static str,
-    replace: &'static str,
     delete: &'static str,
     schema: &'static str,
 }
@@ -32,16 +31,14 @@ fn words(kind: StreamKind) -> Words {
         StreamKind::Stream => Words {
             command: "Stream command error",
             describe: "describe stream error",
-            replace: "update stream error",
             delete: "delete stream error",
-            schema: "get stream schema error",
+            schema: "get schema of stream error",
         },
         StreamKind::Table => Words {
             command: "Table command error",
             describe: "describe table error",
-            replace: "update table error",
             delete: "delete table error",
-            schema: "get table schema error",
+            schema: "get schema of table error",
         },
     }
 }
@@ -51,34 +48,44 @@ struct Kind {
     kind: Option<String>,
 }
 
+impl Kind {
+    /// The tables that are asked for; none for all.
+    fn table(&self) -> Option<TableKind> {
+        match self.kind.as_deref() {
+            Some("lookup") => Some(TableKind::Lookup),
+            Some("scan") => Some(TableKind::Scan),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Force {
-    force: Option<bool>,
+    force: Option<String>,
 }
 
 fn of_kind(kind: StreamKind, [all, one, details, schema]: [&'static str; 4]) -> Router<Handle> {
     let list = move |State(handle): State<Handle>, Query(query): Query<Kind>| async move {
-        let table = query.kind.map(|kind| if kind == "lookup" { TableKind::Lookup } else { TableKind::Scan });
-        document(json!(handle.stream_names(kind, table)))
+        document(json!(handle.stream_names(kind, query.table())))
     };
     let create = move |State(handle): State<Handle>, body: String| async move {
-        let statement: Statement = read(&body)?;
+        let statement = Statement::read(&body)?;
         text(StatusCode::CREATED, handle.execute(&statement.sql).await.or_fail(words(kind).command)?)
     };
     let describe = move |State(handle): State<Handle>, Path(name): Path<String>| async move {
         document(handle.describe(kind, &name).or_fail(words(kind).describe)?)
     };
     let replace = move |State(handle): State<Handle>, Path(name): Path<String>, body: String| async move {
-        let statement: Statement = read(&body)?;
+        let statement = Statement::read(&body)?;
         let answer = handle.replace_stream(kind, &name, &statement.sql).await;
-        text(StatusCode::OK, answer.or_fail(words(kind).replace)?)
+        text(StatusCode::OK, answer.or_fail(words(kind).command)?)
     };
     let delete = move |State(handle): State<Handle>, Path(name): Path<String>, Query(query): Query<Force>| async move {
-        let answer = handle.drop_stream(kind, &name, query.force.unwrap_or(false)).await;
+        let answer = handle.drop_stream(kind, &name, query.force.as_deref() == Some("true")).await;
         text(StatusCode::OK, answer.or_fail(words(kind).delete)?)
     };
-    let show_details = move |State(handle): State<Handle>| async move {
-        let reply: Reply = document(handle.registry.world.catalog.details(kind));
+    let show_details = move |State(handle): State<Handle>, Query(query): Query<Kind>| async move {
+        let reply: Reply = document(handle.registry.world.catalog.details(kind, query.table()));
         reply
     };
     let show_schema = move |State(handle): State<Handle>, Path(name): Path<String>| async move {

@@ -42,7 +42,7 @@ async fn prometheus(State(handle): State<Handle>) -> Reply {
 
 /// Figures are not written to files here: they are read from `/metrics`.
 async fn dump() -> Reply {
-    let error = RulesError::refused(Code::General, "metrics dump is not enabled; read /metrics instead");
+    let error = RulesError::refused(Code::Undefined, "metrics dump is not enabled; read /metrics instead");
     Err(error).or_fail("dump metrics error")
 }
 
@@ -90,7 +90,7 @@ async fn ping() -> Reply {
 
 /// Ends the program; refused where the rules are part of a larger one.
 async fn stop(State(handle): State<Handle>) -> Reply {
-    let refused = || RulesError::refused(Code::General, "the rules are part of an agent, which REST does not stop");
+    let refused = || RulesError::refused(Code::Undefined, "the rules are part of an agent, which REST does not stop");
     let program = handle.stop.clone().ok_or_else(refused).or_fail("stop error")?;
     // REST ends gracefully: this answer is still sent.
     program.token().cancel();
@@ -115,7 +115,7 @@ async fn configure(State(handle): State<Handle>, body: String) -> Reply {
             "" | "Local" => Ok(TimeZone::system()),
             name => TimeZone::get(name),
         };
-        let unknown = |_| RulesError::refused(Code::General, format!("unknown time zone {name}"));
+        let unknown = |_| RulesError::refused(Code::Undefined, format!("unknown time zone {name}"));
         *handle.registry.zone.write() = zone.map_err(unknown).or_fail("set time zone error")?;
     }
     if let Some(logs) = &handle.logs {

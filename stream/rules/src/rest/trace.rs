@@ -70,7 +70,7 @@ async fn tracer(body: String) -> Reply {
     let Tracer { action } = read(&body)?;
     if action {
         let message = "spans are kept in the program; sending them to a collector is not supported by this version";
-        return Err(RulesError::refused(Code::General, message)).or_fail("set tracer error");
+        return Err(RulesError::refused(Code::Undefined, message)).or_fail("set tracer error");
     }
     text(StatusCode::OK, "")
 }
