@@ -6,7 +6,7 @@ use edgeward_service::Tasks;
 
 use crate::connections::Leased;
 use crate::lookup::MakeLookup;
-use crate::sink::{Behind, Encoder, Folder, Payloads, Staged, forget};
+use crate::sink::{Behind, Encoder, Folder, Omitting, Payloads, Staged, forget};
 use crate::source::piped;
 use crate::{
     ConnectError, Encode, Hosts, LookupRequest, LookupSource, Props, SinkOptions, cloud, file, httppull, httppush,
@@ -152,7 +152,7 @@ pub fn sink(kind: &str, request: &SinkRequest, hosts: &Hosts) -> Result<SinkInpu
         again: elsewhere(kind, request, &options, hosts)?,
     };
     let place = hosts.cache_dir.as_ref().map(|root| Folder::place(root, &request.rule, kind, &request.props));
-    let sink = Staged::before(behind, &options, place, &request.tasks);
+    let sink = Omitting::before(Staged::before(behind, &options, place, &request.tasks), &options);
     let sink = match lease {
         Some(lease) => Box::new(Leased::new(sink, lease)),
         None => sink,

@@ -83,6 +83,15 @@ impl OutRow {
         }
     }
 
+    /// Whether no column would be sent.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            OutRow::Free(map) => map.is_empty(),
+            OutRow::Whole(row, send_nil) => row.all().values().all(|value| value.is_nil() && !send_nil),
+            OutRow::Fixed { header, values } => values.iter().all(|value| value.is_nil() && !header.send_nil),
+        }
+    }
+
     /// Appends the row as a JSON object with sorted keys.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgeward_functions::json::{Cursor, JsonError, Numbers, parse};
+use edgeward_functions::json::{Cursor, JsonError, Numbers, decoder_complaint, parse};
 use edgeward_functions::{Map, Value};
 
 use crate::convert::conform;
@@ -66,6 +66,11 @@ impl Layout {
     /// # Errors
     /// The payload is no JSON object, or a declared column has another type; the text is what the rule's sinks see.
     pub(crate) fn scan(&mut self, payload: &Bytes, slots: &mut Box<[Slot]>) -> Result<(), String> {
+        // eKuiper reads a message as a whole before it looks at types, and has words of its own for what is not JSON.
+        self.fill(payload, slots).map_err(|why| decoder_complaint(payload).unwrap_or(why))
+    }
+
+    fn fill(&mut self, payload: &Bytes, slots: &mut Box<[Slot]>) -> Result<(), String> {
         if slots.len() == self.columns.len() {
             slots.fill_with(|| Slot::Ready(Value::Nil));
         } else {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use edgeward_functions::json::{Cursor, Numbers, parse};
+use edgeward_functions::json::{Cursor, JsonError, Numbers, decoder_complaint, parse};
 use edgeward_functions::{Context, Map, Value, time};
 use edgeward_service::clock;
 use jiff::tz::TimeZone;
@@ -272,6 +272,28 @@ impl Stream {
     }
 }
 
+/// What a message is that is neither an object nor an array.
+const NO_ROWS: &str = "only map[string]interface{} and []map[string]interface{} is supported";
+
+/// Why a message is not JSON, in the words of eKuiper's decoder where it has some.
+fn unreadable(payload: &[u8], error: &JsonError) -> String {
+    decoder_complaint(payload).unwrap_or_else(|| error.to_string())
+}
+
+/// The slices of an array's items.
+fn items(payload: &Bytes) -> Result<Vec<Bytes>, JsonError> {
+    let mut cursor = Cursor::new(payload);
+    cursor.blank();
+    cursor.expect(b'[')?;
+    let (mut items, mut first) = (Vec::new(), true);
+    while cursor.next_item(&mut first)? {
+        let start = cursor.at();
+        cursor.skip(1)?;
+        items.push(payload.slice(start..cursor.at()));
+    }
+    cursor.end().map(|()| items)
+}
+
 impl State {
     fn take_payload(&mut self, payload: Bytes, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         if let Some(decoder) = &mut self.decoder {
@@ -279,27 +301,33 @@ impl State {
             decoder.decode(&payload, &mut rows)?;
             return rows.into_iter().try_for_each(|row| self.take_map(row, now, meta.clone(), ack));
         }
-        let mut cursor = Cursor::new(&payload);
-        cursor.blank();
-        if cursor.peek() != Some(b'[') {
-            return self.take_object(payload, now, meta, ack);
+        match payload.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+            Some(b'[') => self.take_array(payload, now, meta, ack),
+            Some(b'{') | None => self.take_object(payload, now, meta, ack),
+            Some(_) => Err(decoder_complaint(&payload).unwrap_or_else(|| NO_ROWS.into())),
         }
-        // An array holds several rows; each is decoded from its own slice.
-        let mut first = true;
-        cursor.expect(b'[').map_err(|error| error.to_string())?;
-        while cursor.next_item(&mut first).map_err(|error| error.to_string())? {
-            let start = cursor.at();
-            cursor.skip(1).map_err(|error| error.to_string())?;
-            self.take_object(payload.slice(start..cursor.at()), now, meta.clone(), ack)?;
+    }
+
+    /// An array holds several rows; each is decoded from its own slice. None is taken when one of them cannot be.
+    fn take_array(&mut self, payload: Bytes, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
+        let rows = items(&payload).map_err(|error| unreadable(&payload, &error))?;
+        if let Some(other) = rows.iter().find(|row| !row.starts_with(b"{")) {
+            let shown = String::from_utf8_lossy(other);
+            return Err(format!("only map[string]interface{{}} inside a list is supported but got: {shown}"));
         }
-        cursor.end().map_err(|error| error.to_string())
+        if rows.len() > 1 && self.strict.is_none() {
+            for row in &rows {
+                self.layout.scan(row, &mut self.row.slots)?;
+            }
+        }
+        rows.into_iter().try_for_each(|row| self.take_object(row, now, meta.clone(), ack))
     }
 
     fn take_object(&mut self, payload: Bytes, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         if self.strict.is_some() {
-            return match parse(&payload, Numbers::WholeAsInt).map_err(|error| error.to_string())? {
+            return match parse(&payload, Numbers::WholeAsInt).map_err(|error| unreadable(&payload, &error))? {
                 Value::Map(map) => self.take_map(map, now, meta, ack),
-                _ => Err("cannot parse JSON: a row must be an object".to_string()),
+                _ => Err(NO_ROWS.into()),
             };
         }
         self.layout.scan(&payload, &mut self.row.slots)?;

@@ -78,7 +78,10 @@ async fn a_filter_rule_runs_end_to_end_and_acknowledges() {
         emitter.emit(Message::payload(payload.as_bytes()).with_ack(ack)).await;
     }
     assert_eq!(out.recv().await.unwrap(), r#"[{"temperature":70.5,"twice":141}]"#);
-    assert_eq!(out.recv().await.unwrap(), r#"[{"error":"cannot parse JSON: unexpected end of text"}]"#);
+    assert_eq!(
+        out.recv().await.unwrap(),
+        r#"[{"error":"cannot parse JSON: cannot parse object: cannot parse object key: missing closing '\"'; unparsed tail: \"\""}]"#
+    );
     assert_eq!(out.recv().await.unwrap(), r#"[{"temperature":51,"twice":102}]"#);
     assert_eq!(out.recv().await.unwrap(), r#"[{"temperature":52,"twice":104}]"#);
     let mut done = Vec::new();

@@ -12,6 +12,7 @@ pub mod format;
 mod gomath;
 pub mod json;
 pub mod ops;
+pub mod quote;
 pub mod regexp;
 mod registry;
 mod scalar;

@@ -146,6 +146,10 @@ impl<'t> Run<'t, '_> {
     fn start(&mut self, data: &Value) -> Outcome<Flow> {
         let mut value = match data {
             Value::Nil => Val::Missing,
+            // What sinks hand over without sendSingle, which Go knows as a list of maps.
+            Value::Array(rows) if rows.iter().all(|row| row.as_map().is_some()) => {
+                self.runtime.list(Elem::Maps, rows.iter().map(Val::from).collect())?
+            }
             data => data.into(),
         };
         if self.template.mutates {

@@ -46,6 +46,8 @@ pub(crate) enum Elem {
     Str,
     Int,
     Lists,
+    /// The rows of a message.
+    Maps,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Val {
                 Elem::Str => "[]string",
                 Elem::Int => "[]int",
                 Elem::Lists => "[][]interface {}",
+                Elem::Maps => "[]map[string]interface {}",
             },
             Val::Dict(dict) if dict.elem == Elem::Str => "map[string]string",
             Val::Dict(_) => "map[string]interface {}",

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::json::{JsonError, Numbers, decoder_complaint, parse};
 use edgeward_engine::{Decode, Map, Value};
 
 use super::{FormatRequest, of_format};
@@ -95,8 +95,9 @@ fn decode(format: &mut Format, payload: &Bytes, rows: &mut Vec<Arc<Map>>) -> Res
     if let Some(decoder) = format {
         return decoder.decode(payload, rows);
     }
-    let no_row = || "cannot parse JSON: a row must be an object".to_owned();
-    match parse(payload, Numbers::Float).map_err(|error| error.to_string())? {
+    let no_row = || "only map[string]interface{} and []map[string]interface{} is supported".to_owned();
+    let unreadable = |error: JsonError| decoder_complaint(payload).unwrap_or_else(|| error.to_string());
+    match parse(payload, Numbers::Float).map_err(unreadable)? {
         Value::Map(row) => rows.push(row),
         Value::Array(items) => {
             for item in items.iter() {

@@ -20,6 +20,8 @@ impl SinkOptions {
     /// # Errors
     /// In the place of each message that cannot be made.
     pub fn messages(&self, emission: &Emission) -> Vec<Result<SinkMessage, SinkError>> {
+        let filled = self.without_empty_rows(emission);
+        let emission = filled.as_ref().unwrap_or(emission);
         if self.omit_if_empty && emission.rows.is_empty() {
             return Vec::new();
         }

@@ -3,6 +3,7 @@
 mod cache;
 mod encode;
 mod messages;
+mod omit;
 mod options;
 mod pack;
 mod stage;
@@ -13,6 +14,7 @@ mod transform;
 pub(crate) use cache::{Folder, forget};
 pub(crate) use encode::{Encoder, Payloads};
 pub use messages::SinkMessage;
+pub(crate) use omit::Omitting;
 pub use options::{SinkFormat, SinkOptions};
 pub(crate) use pack::Packing;
 pub(crate) use stage::{Behind, Staged};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::json::{Numbers, complaint, parse};
 use edgeward_engine::{Emission, Map, OutRow, SinkError, Value};
+use edgeward_functions::format::GoText;
+use edgeward_template::Template;
 
 use super::SinkOptions;
 
@@ -89,8 +91,7 @@ impl SinkOptions {
         match &self.data_template {
             Some(template) if as_text && !self.selects() => {
                 let mut text = Vec::new();
-                let written = template.execute(&data, &mut text);
-                written.map_err(|error| failed(&error.to_string())).map(|()| Sent::Text(text))
+                write(template, &data, &mut text).map(|()| Sent::Text(text))
             }
             Some(_) => self.decoded(&data).map(|value| Sent::Value(self.select_all(value))),
             None => Ok(Sent::Value(self.select_all(data))),
@@ -101,10 +102,11 @@ impl SinkOptions {
     fn decoded(&self, data: &Value) -> Result<Value, SinkError> {
         let Some(template) = &self.data_template else { return Ok(data.clone()) };
         let mut text = Vec::new();
-        template.execute(data, &mut text).map_err(|error| failed(&error.to_string()))?;
+        write(template, data, &mut text)?;
         parse(&text, Numbers::Float).map_err(|error| {
-            let text = String::from_utf8_lossy(&text[..text.len().min(256)]).into_owned();
-            failed(&format!("fail to decode data {text} after applying dataTemplate for error {error}"))
+            let why = complaint(&text).unwrap_or_else(|| error.to_string());
+            let text = shortened(String::from_utf8_lossy(&text).into_owned());
+            SinkError::Rejected(format!("fail to decode data {text} after applying dataTemplate for error {why}"))
         })
     }
 
@@ -150,8 +152,18 @@ pub(super) fn all(rows: &[OutRow]) -> Value {
     Value::array(rows.iter().map(|row| Value::Map(row.to_map())).collect())
 }
 
-fn failed(reason: &str) -> SinkError {
-    SinkError::Rejected(format!("fail to TransItem data with error {reason}"))
+/// Runs a template over `data`.
+fn write(template: &Template, data: &Value, out: &mut Vec<u8>) -> Result<(), SinkError> {
+    template.execute(data, out).map_err(|error| {
+        let data = shortened(GoText(data).to_string());
+        SinkError::Rejected(format!("fail to encode data {data} with dataTemplate for error {error}"))
+    })
+}
+
+/// At most a kilobyte of a text that stands in an error.
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(1024));
+    text
 }
 
 fn no_row() -> SinkError {

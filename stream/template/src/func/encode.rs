@@ -126,7 +126,7 @@ fn line(out: &mut String, depth: usize) {
 /// eKuiper's `base64`: text as it is, numbers and booleans as text, lists and maps as JSON.
 fn base64_text(value: &Val) -> Outcome<String> {
     Ok(match value {
-        Val::Missing | Val::Nil => String::new(),
+        Val::Missing | Val::Nil => return Err("based64 error for nil".into()),
         Val::Str(text) => STANDARD.encode(text.as_bytes()),
         Val::Bytes(bytes) => STANDARD.encode(bytes.as_ref()),
         Val::Float(float) => STANDARD.encode(format!("{float}")),
