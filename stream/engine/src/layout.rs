@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     columns: Vec<Column>,
     by_name: HashMap<Arc<str>, usize>,
     numbers: Numbers,
-    /// The keys of the last payload in order, as `"key":`, with their slots.
+    /// What stood before each value of the last payload, e.g. `,"key":`, with the key's slot.
     order: Vec<(Box<[u8]>, Option<u32>)>,
 }
 
@@ -29,8 +29,9 @@ struct Column {
     floats: bool,
 }
 
-/// How many keys of a payload are remembered in order.
+/// How many keys of a payload are remembered in order, and how many bytes before a value at most.
 const REMEMBERED_KEYS: usize = 32_768;
+const REMEMBERED_BYTES: usize = 1_024;
 
 impl Layout {
     /// A layout with a slot for each declared column that is in `wanted`; grows by [`Layout::slot`].
@@ -77,43 +78,56 @@ impl Layout {
             *slots = self.columns.iter().map(|_| Slot::Ready(Value::Nil)).collect();
         }
         let mut cursor = Cursor::new(payload);
-        cursor.blank();
-        let mut members = cursor.members().map_err(text)?;
-        let mut position = 0;
-        loop {
-            // Most messages of a stream look alike: the key after the last one is guessed before it is read.
+        for position in 0.. {
+            // Most messages of a stream look alike: what comes before the next value is guessed before it is read.
             let slot = match self.order.get(position) {
-                Some((expected, slot)) if cursor.next_expected(&mut members, expected) => *slot,
-                _ => match cursor.next_key(&mut members).map_err(text)? {
-                    Some((key, escaped)) => self.locate(position, key, escaped),
+                Some((before, slot)) if cursor.take(before) => {
+                    cursor.blank();
+                    *slot
+                }
+                _ if position > 0 && cursor.eat(b'}') => break,
+                _ => match self.next(&mut cursor, position)? {
+                    Some(slot) => slot,
                     None => break,
                 },
             };
             match slot {
                 Some(slot) => self.read(&mut cursor, slot as usize, &mut slots[slot as usize])?,
+                None if cursor.skip_flat() => {}
                 None => cursor.skip(1).map_err(text)?,
             }
-            position += 1;
         }
         cursor.end().map_err(text)
     }
 
-    /// The slot of a key that was not guessed; remembered for the next payload.
-    fn locate(&mut self, position: usize, key: &[u8], escaped: bool) -> Option<u32> {
+    /// Goes to the value of the next key, which was not guessed, and remembers it for the next payload. The key's slot if it has
+    /// one; none at the end of the object.
+    #[inline(never)]
+    fn next(&mut self, cursor: &mut Cursor<'_>, position: usize) -> Result<Option<Option<u32>>, String> {
+        let start = cursor.at();
+        let mut first = position == 0;
+        if first {
+            cursor.blank();
+            cursor.members().map_err(text)?;
+        }
+        let Some((key, escaped)) = cursor.next_key(&mut first).map_err(text)? else { return Ok(None) };
+        let slot = self.locate(key, escaped);
+        let before = cursor.since(start);
+        self.order.truncate(position);
+        if self.order.len() == position && position < REMEMBERED_KEYS && before.len() <= REMEMBERED_BYTES {
+            self.order.push((before.into(), slot));
+        }
+        Ok(Some(slot))
+    }
+
+    fn locate(&self, key: &[u8], escaped: bool) -> Option<u32> {
         let slot = if escaped {
             let quoted = [b"\"", key, b"\""].concat();
             parse(&quoted, self.numbers).ok().and_then(|name| self.by_name.get(name.as_str()?).copied())
         } else {
             std::str::from_utf8(key).ok().and_then(|name| self.by_name.get(name).copied())
         };
-        let slot = slot.and_then(|slot| u32::try_from(slot).ok());
-        if position < REMEMBERED_KEYS {
-            self.order.truncate(position);
-            if self.order.len() == position {
-                self.order.push(([b"\"", key, b"\":"].concat().into(), slot));
-            }
-        }
-        slot
+        slot.and_then(|slot| u32::try_from(slot).ok())
     }
 
     /// Reads the value for a slot: numbers and words at once, text and nested values as spans.
@@ -131,7 +145,8 @@ impl Layout {
             (Some(ColumnType::Float), Some(b'-' | b'0'..=b'9')) => cursor.number(Numbers::Float).map(Slot::Ready),
             (None, Some(b'"' | b'{' | b'[')) | (Some(ColumnType::String), Some(b'"')) => {
                 let start = cursor.at();
-                cursor.skip(1).map(|()| Slot::span(start, cursor.at()))
+                let skipped = if cursor.skip_flat() { Ok(()) } else { cursor.skip(1) };
+                skipped.map(|()| Slot::span(start, cursor.at()))
             }
             (None, _) => cursor.word().map(Slot::Ready),
             (Some(declared), _) => {
