@@ -122,6 +122,7 @@ impl Case {
             sources.last_as_long_as(id, rule.temp, plan.inputs()).map_err(plan_refused)?;
             // Sinks come last, as in eKuiper: a statement that cannot be planned is what is told.
             actions::check(rule, &hosts).map_err(plan_refused)?;
+            let explained = plan.explain().map_err(refused(Stage::Plan))?;
             let mut shape = Shape::read(sink.clone(), &hosts, self.start).map_err(plan_refused)?;
             let mut trial = Trial::start_with(id, plan, self.start, &mut |name| Ok(sources.decoder(name)))
                 .map_err(refused(Stage::Plan))?;
@@ -130,20 +131,20 @@ impl Case {
             trial.advance(end);
             messages.extend(teller.tell(trial.take(), &mut shape, end));
             if index == 0 {
-                self.show(&trial, select, report);
+                self.show(&trial, &explained, report);
             }
         }
         messages.sort_by_key(|message| message.at);
         Ok(messages)
     }
 
-    fn show(&self, trial: &Trial, select: &Select, report: &mut Report) {
+    fn show(&self, trial: &Trial, explained: &str, report: &mut Report) {
         for show in &self.show {
             match show {
                 Show::Status => report.shown.push(("status", trial.status_json())),
                 Show::Topo => report.shown.push(("topo", trial.topology_json())),
                 Show::Explain => {
-                    report.shown.push(("explain", Json::from(edgeward_engine::explain(select)).to_string()));
+                    report.shown.push(("explain", Json::from(explained).to_string()));
                 }
                 Show::Types => {}
             }

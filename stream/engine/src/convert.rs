@@ -44,23 +44,21 @@ pub(crate) fn conform(name: &str, value: Value, declared: &ColumnType) -> Result
     })
 }
 
-/// Takes a value into a column of a declared type under STRICT_VALIDATION, converting within its kind.
+/// Takes a value into a declared type under STRICT_VALIDATION, converting within its kind.
 ///
 /// # Errors
-/// The value is of another kind; the text names the column.
-pub(crate) fn convert(
-    name: &str,
-    value: Value,
-    declared: &ColumnType,
-    definition: &StreamDef,
-) -> Result<Value, String> {
+/// The value is of another kind.
+fn convert(value: Value, declared: &ColumnType, definition: &StreamDef) -> Result<Value, String> {
     let refuse = |value: &Value| {
-        format!(
-            "field {name} type mismatch: cannot convert {}({}) to {}",
-            value.type_name(),
-            GoText(value),
-            type_name(declared)
-        )
+        let (kind, text) = (value.type_name(), GoText(value));
+        match declared {
+            ColumnType::Array(_) => format!("expect array but got {text}"),
+            ColumnType::Struct(_) if matches!(value, Value::Str(_)) => {
+                format!("invalid data type for {text}, expect map but found {kind}({text})")
+            }
+            ColumnType::Struct(_) => format!("expect struct but found {kind}({text})"),
+            _ => format!("cannot convert {kind}({text}) to {}", go_type(declared)),
+        }
     };
     Ok(match (declared, value) {
         (ColumnType::Bigint, Value::Int(int)) => Value::Int(int),
@@ -70,22 +68,25 @@ pub(crate) fn convert(
         (ColumnType::String, value @ Value::Str(_)) => value,
         (ColumnType::Boolean, value @ Value::Bool(_)) => value,
         (ColumnType::Bytea, value @ Value::Bytes(_)) => value,
-        (ColumnType::Bytea, Value::Str(text)) => decode_base64(name, &text)?,
+        (ColumnType::Bytea, Value::Str(text)) => {
+            let decoded = base64::engine::general_purpose::STANDARD.decode(&*text);
+            Value::bytes(decoded.map_err(|error| format!("illegal base64 data: {error}"))?)
+        }
         (ColumnType::Datetime, value @ Value::Time(_)) => value,
         (ColumnType::Datetime, Value::Str(text)) => {
             let time = match &definition.timestamp_format {
                 Some(format) => time::parse_with(&text, format, &definition.timezone),
                 None => time::to_timestamp(&Value::Str(text), &definition.timezone),
             };
-            Value::Time(time.map_err(|error| format!("field {name} type mismatch: {error}"))?)
+            Value::Time(time.map_err(|error| error.to_string())?)
         }
         (ColumnType::Datetime, value @ (Value::Int(_) | Value::Float(_))) => {
             Value::Time(time::to_timestamp(&value, &definition.timezone).map_err(|error| error.to_string())?)
         }
         (ColumnType::Array(item), Value::Array(items)) => {
-            let converted: Result<Vec<Value>, String> =
-                items.iter().map(|value| convert(name, value.clone(), item, definition)).collect();
-            Value::array(converted?)
+            let item = |value: &Value| convert(value.clone(), item, definition);
+            let converted: Result<Vec<Value>, String> = items.iter().map(item).collect();
+            Value::array(converted.map_err(|error| format!("array element type mismatch: {error}"))?)
         }
         (ColumnType::Struct(fields), Value::Map(map)) => Value::map(convert_fields(fields, &map, definition)?),
         // A struct may come as JSON text.
@@ -93,8 +94,21 @@ pub(crate) fn convert(
             Ok(Value::Map(map)) => Value::map(convert_fields(fields, &map, definition)?),
             _ => return Err(refuse(&Value::Str(text))),
         },
+        (ColumnType::Array(_) | ColumnType::Struct(_), Value::Nil) => Value::Nil,
         (_, value) => return Err(refuse(&value)),
     })
+}
+
+/// A scalar type as errors of conversions name it.
+fn go_type(declared: &ColumnType) -> &'static str {
+    match declared {
+        ColumnType::Bigint => "int64",
+        ColumnType::Float => "float64",
+        ColumnType::Boolean => "bool",
+        ColumnType::Bytea => "bytes",
+        ColumnType::Datetime => "time.Time",
+        other => type_name(other),
+    }
 }
 
 /// Every declared field of a row, converted; a missing one takes its DEFAULT.
@@ -105,11 +119,14 @@ pub(crate) fn convert_fields(fields: &[Field], row: &Map, definition: &StreamDef
     let mut converted = Map::new();
     for field in fields {
         let value = match (row.get(field.name.as_str()), &field.default) {
+            (Some(value), None) => value.clone(),
             (Some(value), _) if !value.is_nil() => value.clone(),
             (_, Some(default)) => literal(default),
-            _ => return Err(format!("field {} is not found", field.name)),
+            (None, None) => return Err(format!("field {} is not found", field.name)),
         };
-        converted.insert(field.name.as_str().into(), convert(&field.name, value, &field.data_type, definition)?);
+        let value = convert(value, &field.data_type, definition)
+            .map_err(|error| format!("field {} type mismatch: {error}", field.name))?;
+        converted.insert(field.name.as_str().into(), value);
     }
     Ok(converted)
 }

@@ -96,8 +96,10 @@ impl Core {
             return;
         };
         let Some(at) = row.event else {
-            self.fail("cannot get the event time of a row, please check the TIMESTAMP column of its stream", out);
-            return;
+            let timestamp = self.program.timestamps.get(input).and_then(Option::as_ref);
+            // A stream without TIMESTAMP is refused when the rule is planned.
+            let text = timestamp.map_or_else(String::new, |timestamp| timestamp.failure(&row));
+            return self.fail(&text, out);
         };
         let Some(time) = watermark.push(Tuple { row, at, input, analytic: Arc::default() }) else { return };
         let released = watermark.release();

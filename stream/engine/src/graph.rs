@@ -1,5 +1,6 @@
 //! Graph rules (section 4.7 of eKuiper's rules): a rule drawn as nodes becomes one statement for each way to a sink.
 
+mod check;
 mod node;
 
 use std::cell::Cell;
@@ -69,7 +70,7 @@ impl Graph {
         let Some(nodes) = graph.get("nodes").and_then(Json::as_object) else { return refuse("graph has no nodes") };
         let topo = graph.get("topo").unwrap_or(&Json::Null);
         let reader = Reader { nodes, incoming: incoming(nodes, topo)?, steps: Cell::new(0) };
-        reader.check_sources(topo)?;
+        check::check(nodes, topo)?;
         let mut branches: Vec<(Edge<'_>, Branch)> = Vec::new();
         for (id, node) in nodes.iter().filter(|(_, node)| text(node, "type") == "sink") {
             let edges = reader.incoming.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -122,19 +123,6 @@ fn incoming<'a>(
 }
 
 impl<'a> Reader<'a> {
-    fn check_sources(&self, topo: &Json) -> Result<(), EngineError> {
-        for source in list(topo, "sources").iter().filter_map(Json::as_str) {
-            match self.nodes.get(source) {
-                None => return refuse(format!("node {source} is not defined")),
-                Some(node) if text(node, "type") != "source" => {
-                    return refuse(format!("node {source} is not a source"));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-
     /// What comes over an edge, as a query.
     fn query(&self, (id, case): Edge<'_>, depth: usize) -> Result<Query, EngineError> {
         self.steps.set(self.steps.get() + 1);

@@ -97,16 +97,18 @@ fn steps(core: &Core, received: u64) -> Vec<Step> {
     let scans = (0..program.inputs).any(|input| program.is_scan(input));
     let lookups = (1..program.inputs).filter(|input| program.is_lookup(*input)).count();
     let joins = program.joins.len() - lookups;
+    let incremental = program.aggregates.iter().any(|call| call.incremental);
     let all = [
         ("watermark", core.watermark.is_some(), received, metrics.rows_in),
         ("analytic", !program.analytic.is_empty(), metrics.rows_in, metrics.rows_in),
         ("filter", early, received, metrics.rows_kept),
-        ("window", core.window.is_some(), metrics.rows_kept, metrics.emitted),
+        ("window", core.window.is_some() && !incremental, metrics.rows_kept, metrics.emitted),
+        ("inc_agg_window", incremental, metrics.rows_kept, metrics.emitted),
         ("join_aligner", scans, fed, fed),
         ("join", joins > 0, fed, fed),
         ("lookup", lookups > 0, fed, fed),
         ("filter", filtered && !early, fed, fed),
-        ("aggregate", !program.group_by.is_empty(), fed, fed),
+        ("aggregate", !program.group_by.is_empty() && !incremental, fed, fed),
         ("having", program.having.is_some(), fed, fed),
         ("windowFunc", !program.numberings.is_empty(), fed, fed),
         ("order", !program.order_by.is_empty(), fed, fed),

@@ -6,12 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use edgeward_functions::json::{Cursor, JsonError, Numbers, decoder_complaint, parse};
-use edgeward_functions::{Context, Map, Value, time};
+use edgeward_functions::{Context, Map, Value};
 use edgeward_service::clock;
-use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use crate::convert::convert_fields;
+use crate::event_time::Timestamp;
 use crate::expr::{Expr, Scene};
 use crate::index::Index;
 use crate::layout::Layout;
@@ -104,11 +104,7 @@ impl Stream {
 
     fn make(definition: StreamDef, decoder: Option<Box<dyn Decode>>) -> Stream {
         let mut layout = Layout::new(&definition);
-        let timestamp = definition.timestamp.as_ref().map(|column| Timestamp {
-            slot: layout.slot(&definition, column),
-            format: definition.timestamp_format.clone(),
-            zone: definition.timezone.clone(),
-        });
+        let timestamp = Timestamp::new(&definition, |column| layout.slot(&definition, column));
         let state = State {
             layout,
             strict: (definition.strict && !definition.is_schemaless()).then(|| definition.clone()),
@@ -339,7 +335,10 @@ impl State {
     /// Under STRICT_VALIDATION every row is converted as a whole before rules see it.
     fn take_map(&mut self, map: Arc<Map>, now: i64, meta: Option<Meta>, ack: &Option<Ack>) -> Result<(), String> {
         let map = match &self.strict {
-            Some(definition) => Arc::new(convert_fields(&definition.fields, &map, definition)?),
+            Some(definition) => {
+                let converted = convert_fields(&definition.fields, &map, definition);
+                Arc::new(converted.map_err(|error| format!("error in preprocessor: {error}"))?)
+            }
             None => map,
         };
         self.row.slots = self.layout.pick(&map);
@@ -387,27 +386,6 @@ impl State {
         for tap in self.taps.iter().flatten() {
             tap.queue.push(Item::Error(text.clone(), ack.cloned()));
         }
-    }
-}
-
-/// How a row's event time is read.
-struct Timestamp {
-    slot: usize,
-    format: Option<String>,
-    zone: TimeZone,
-}
-
-impl Timestamp {
-    fn read(&self, row: &Row) -> Option<i64> {
-        let time = match (row.get(self.slot), &self.format) {
-            (Value::Nil, _) => return None,
-            // Milliseconds need no detour over a calendar.
-            (Value::Int(ms), _) => return Some(*ms),
-            (Value::Float(ms), _) => return Some(*ms as i64),
-            (Value::Str(text), Some(format)) => time::parse_with(text, format, &self.zone),
-            (value, _) => time::to_timestamp(value, &self.zone),
-        };
-        time.ok().map(|time| time.as_millisecond())
     }
 }
 

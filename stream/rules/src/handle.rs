@@ -271,8 +271,7 @@ impl Handle {
     /// # Errors
     /// There is none of this id.
     pub fn explain_rule(&self, id: &str) -> Result<String> {
-        let definition = self.registry.definition_of(id)?;
-        Ok(edgeward_engine::explain(&edgeward_sql::parse_select(&definition.sql)?))
+        self.registry.world.explain(&self.registry.definition_of(id)?)
     }
 
     /// The columns a rule's statement gives, with the types that can be told: `{name: {"type": …}}`.

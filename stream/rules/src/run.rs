@@ -89,6 +89,11 @@ impl World {
         Ok(Checked { plan, inputs })
     }
 
+    /// The steps of a rule's plan.
+    pub(crate) fn explain(&self, definition: &Definition) -> Result<String> {
+        Ok(self.check(definition)?.plan.explain()?)
+    }
+
     fn sinks(&self, definition: &Definition, tasks: &Tasks) -> Result<Vec<SinkInput>> {
         let make = |(kind, props): &(String, edgeward_connect::Props)| -> Result<SinkInput> {
             let props = self.confs.resolved(Scope::Sinks, kind, props)?;

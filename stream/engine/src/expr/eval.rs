@@ -32,7 +32,10 @@ impl Expr {
             Expr::Analytic(index) => Ok(Cow::Borrowed(scene.analytic.get(*index).unwrap_or(&Value::Nil))),
             Expr::Aggregate(index) => Ok(Cow::Borrowed(scene.aggregates.get(*index).unwrap_or(&Value::Nil))),
             Expr::Cell(index, inner) => cell(*index, inner, scene),
-            Expr::Binary(op, sides) => ops::apply(*op, &*sides.0.eval(scene)?, &*sides.1.eval(scene)?).map(owned),
+            Expr::Binary(op, sides) => {
+                let left = no_struct(sides.0.eval(scene)?, op.symbol())?;
+                ops::apply(*op, &left, &*sides.1.eval(scene)?).map(owned)
+            }
             Expr::SlotNumber(op, slot, number, constant) => slot_number(*op, scene.row.get(*slot), *number, constant),
             Expr::And(sides) => and(sides, scene),
             Expr::Or(sides) => or(sides, scene),
@@ -42,7 +45,10 @@ impl Expr {
                 let bound = |bound: &'a Option<Box<Expr>>| bound.as_ref().map(|expr| expr.eval(scene)).transpose();
                 access::slice(&*base.eval(scene)?, bound(from)?.as_deref(), bound(to)?.as_deref()).map(owned)
             }
-            Expr::In(operand, set, negated) => contains(&*operand.eval(scene)?, set, *negated, scene),
+            Expr::In(operand, set, negated) => {
+                let operand = no_struct(operand.eval(scene)?, if *negated { "NOT IN" } else { "IN" })?;
+                contains(&operand, set, *negated, scene)
+            }
             Expr::Between(parts, negated) => between(parts, *negated, scene),
             Expr::Like(sides, negated) => like(&*sides.0.eval(scene)?, &*sides.1.eval(scene)?, *negated),
             Expr::Case(case) => case.eval(scene),
@@ -164,6 +170,19 @@ fn owned<'a>(value: Value) -> Cow<'a, Value> {
     Cow::Owned(value)
 }
 
+/// The left side of an operator, which no operator but member access allows to be a struct.
+fn no_struct<'a>(left: Cow<'a, Value>, op: &str) -> Result<'a> {
+    match *left {
+        Value::Map(_) => Err(struct_operation(op)),
+        _ => Ok(left),
+    }
+}
+
+#[cold]
+fn struct_operation(op: &str) -> Error {
+    Error::call(format!("{op} is an invalid operation for map[string]interface {{}}"))
+}
+
 fn truth<'a>(bool: bool) -> Cow<'a, Value> {
     Cow::Owned(Value::Bool(bool))
 }
@@ -171,7 +190,10 @@ fn truth<'a>(bool: bool) -> Cow<'a, Value> {
 #[inline]
 fn slot_number<'a>(op: BinaryOp, value: &Value, number: f64, constant: &Value) -> Result<'a> {
     let Value::Float(float) = value else {
-        return ops::apply(op, value, constant).map(owned);
+        return match value {
+            Value::Map(_) => Err(struct_operation(op.symbol())),
+            _ => ops::apply(op, value, constant).map(owned),
+        };
     };
     Ok(truth(compare_floats(op, *float, number)))
 }
@@ -207,7 +229,7 @@ fn side(value: &Value) -> Option<bool> {
 }
 
 fn and<'a>(sides: &'a (Expr, Expr), scene: &Scene<'a>) -> Result<'a> {
-    let left = sides.0.eval(scene)?;
+    let left = no_struct(sides.0.eval(scene)?, "AND")?;
     if side(&left) == Some(false) {
         return Ok(truth(false));
     }
@@ -219,7 +241,7 @@ fn and<'a>(sides: &'a (Expr, Expr), scene: &Scene<'a>) -> Result<'a> {
 }
 
 fn or<'a>(sides: &'a (Expr, Expr), scene: &Scene<'a>) -> Result<'a> {
-    let left = sides.0.eval(scene)?;
+    let left = no_struct(sides.0.eval(scene)?, "OR")?;
     if side(&left) == Some(true) {
         return Ok(truth(true));
     }

@@ -40,6 +40,10 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
     {
         return refuse("count window is not supported in event time");
     }
+    let timeless = |definition: &&StreamDef| definition.table.is_none() && definition.timestamp.is_none();
+    if plan.options.is_event_time && plan.definitions.iter().any(|definition| timeless(&definition)) {
+        return refuse("preprocessor is set to be event time but stream option TIMESTAMP not found");
+    }
     if plan.options.send_meta_to_sink && (select.window.is_some() || !select.joins.is_empty()) {
         return refuse("Invalid option sendMetaToSink, it can not be applied to window");
     }

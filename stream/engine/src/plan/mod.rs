@@ -14,6 +14,7 @@ use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField, WindowKin
 
 pub(crate) use project::Projection;
 
+use crate::event_time::Timestamp;
 use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scene, Scope, ScopeInput, within};
 use crate::options::RuleOptions;
 use crate::window::WindowPlan;
@@ -59,6 +60,8 @@ pub(crate) struct Program {
     pub(crate) projection: Projection,
     /// Alias cells a row needs.
     pub(crate) cells: usize,
+    /// In event time where the inputs' rows have it.
+    pub(crate) timestamps: Vec<Option<Timestamp>>,
 }
 
 /// One join: its type and condition over the rows joined so far and its own.
@@ -159,7 +162,12 @@ impl Plan {
             && aggregates.iter().all(|call| ABLE.contains(&call.function.name))
     }
 
-    fn scope(&self) -> Scope {
+    fn timestamps(&self, slot: &mut dyn FnMut(usize, &str) -> usize) -> Vec<Option<Timestamp>> {
+        let definitions = self.definitions.iter().enumerate().filter(|_| self.options.is_event_time);
+        definitions.map(|(input, definition)| Timestamp::new(definition, |column| slot(input, column))).collect()
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
         let sources = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|join| &join.source));
         let inputs = sources
             .zip(&self.definitions)
@@ -200,6 +208,7 @@ impl Plan {
             select.order_by.iter().map(|sort| Ok((compiler.expr(&sort.expr)?, sort.descending))).collect();
         let (cells, calls_users) = (compiler.cell_count(), compiler.calls_users);
         let tables = tables(&self.definitions, &mut *compiler.slot);
+        let timestamps = self.timestamps(&mut *compiler.slot);
         let (mut aggregates, analytic, numberings) = (compiler.aggregates, compiler.analytic, compiler.numberings);
         let incremental = self.is_incremental(&aggregates);
         aggregates.iter_mut().for_each(|call| call.incremental = incremental);
@@ -234,6 +243,7 @@ impl Plan {
             limit: select.limit.and_then(|limit| usize::try_from(limit).ok()),
             projection,
             cells,
+            timestamps,
         })
     }
 }

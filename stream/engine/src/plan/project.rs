@@ -325,6 +325,11 @@ impl Projection {
         used.map_or_else(|| within("Select", error), |field| field.failed(error))
     }
 
+    /// Whether some `*` takes whatever a row of such an input holds.
+    pub(crate) fn takes_all(&self, input: &dyn Fn(&Expr) -> bool) -> bool {
+        self.wild.iter().any(input)
+    }
+
     /// Whether each output row is a message of its own outside windows.
     pub(crate) fn has_srf(&self) -> bool {
         self.srf.is_some()

@@ -29,8 +29,9 @@ impl SessionWindow {
     }
 
     pub(super) fn push(&mut self, tuple: &Tuple, sink: &mut Sink<'_>) {
-        // In event time rows come before the watermark that would have closed the session.
-        self.advance(tuple.at, sink);
+        // In event time rows come before the watermark that would have closed the session. A row at its very end still belongs
+        // to it: at one instant rows come before timers.
+        self.advance(tuple.at.saturating_sub(1), sink);
         let session =
             self.open.get_or_insert_with(|| Session { start: tuple.at, last: tuple.at, rows: (sink.empty)() });
         session.last = session.last.max(tuple.at);

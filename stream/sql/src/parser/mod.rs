@@ -156,6 +156,9 @@ impl<'a> Parser<'a> {
             Kind::End => "EOF".to_string(),
             Kind::Ident(name, _) => name.clone(),
             Kind::Str(text) => text.clone(),
+            // Keywords are told in capitals and operators without the blanks inside them, as the lexer of eKuiper gives them.
+            Kind::Keyword(_) => self.text.get(token.start..token.end).unwrap_or_default().to_ascii_uppercase(),
+            Kind::Mark(mark) => (*mark).to_string(),
             _ => self.text.get(token.start..token.end).unwrap_or_default().to_string(),
         }
     }
