@@ -30,6 +30,8 @@ pub struct Hosts {
     pub schemas: Arc<Schemas>,
     /// Where sinks with a cache keep what their peers cannot take yet; none keeps it in memory only.
     pub cache_dir: Option<PathBuf>,
+    /// The folder that files of sources and sinks must be in (`basic.allowExternalFileAccess` is false); none allows all.
+    pub files_within: Option<PathBuf>,
     /// The key of `encryption` (`basic.aesKey`): 16, 24 or 32 bytes.
     pub aes_key: Option<Vec<u8>>,
     /// Connectors users brought, for types that are not built in.

@@ -22,6 +22,7 @@ mod httppull;
 mod httppush;
 mod influx;
 mod kafka;
+mod keep;
 mod log;
 mod lookup;
 mod memory;

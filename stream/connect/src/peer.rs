@@ -52,7 +52,7 @@ impl Peer {
 
     /// The next line the program writes.
     pub(crate) async fn line(&mut self) -> String {
-        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
         line.expect("a line in time").unwrap().expect("a line")
     }
 }

@@ -125,16 +125,20 @@ pub fn lookup(kind: &str, request: &LookupRequest, hosts: &Hosts) -> Result<Box<
 /// # Errors
 /// The type is unknown, or a property is wrong.
 pub fn source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    let Some((_, make)) = SOURCES.iter().find(|(name, _)| *name == kind) else {
-        let brought = hosts.users.as_ref().and_then(|users| users.source(kind, request));
-        return brought.unwrap_or_else(|| Err(ConnectError::UnknownSource(kind.to_owned())));
-    };
     let Some(lease) = hosts.connections.lease(&request.props, &request.stream)? else {
-        return piped(kind, &request.props, make(request, hosts)?);
+        return piped(kind, &request.props, plain_source(kind, request, hosts)?);
     };
     let request = SourceRequest { props: lease.under(&request.props), ..request.clone() };
-    let source = piped(kind, &request.props, make(&request, hosts)?)?;
+    let source = piped(kind, &request.props, plain_source(kind, &request, hosts)?)?;
     Ok(Box::new(Leased::new(source, lease)))
+}
+
+fn plain_source(kind: &str, request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
+    if let Some((_, make)) = SOURCES.iter().find(|(name, _)| *name == kind) {
+        return make(request, hosts);
+    }
+    let brought = hosts.users.as_ref().and_then(|users| users.source(kind, request));
+    brought.ok_or_else(|| ConnectError::UnknownSource(kind.to_owned()))?
 }
 
 /// Makes a sink with its queue options.

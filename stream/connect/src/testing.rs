@@ -144,7 +144,7 @@ fn run(
 
 impl Running {
     pub(crate) async fn row(&mut self) -> String {
-        tokio::time::timeout(Duration::from_secs(20), self.rows.recv()).await.expect("a row").expect("a row")
+        tokio::time::timeout(Duration::from_secs(60), self.rows.recv()).await.expect("a row").expect("a row")
     }
 
     /// A row that is waiting.
@@ -164,7 +164,7 @@ impl Running {
 
     /// All rows of a source that ends, and how it ended.
     pub(crate) async fn all(mut self) -> (Vec<String>, Result<(), String>) {
-        let ended = tokio::time::timeout(Duration::from_secs(20), self.ended).await.unwrap().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.ended).await.unwrap().unwrap();
         self.rule.ended().await;
         let mut rows = Vec::new();
         while let Some(row) = self.rows.recv().await {
@@ -180,7 +180,7 @@ impl Running {
 
 /// Waits until something holds that another task brings about.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+    for _ in 0..6_000 {
         if holds() {
             return;
         }

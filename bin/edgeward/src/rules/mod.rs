@@ -47,6 +47,7 @@ async fn run(
 ) -> anyhow::Result<Handle> {
     settings.warn();
     hosts.aes_key.clone_from(&settings.aes_key);
+    hosts.files_within = (!settings.external_files()).then(|| data.to_owned());
     hosts.http = Arc::new(HttpHost::new(settings.sources));
     let plugins = Manager::open(settings.plugins(data), tasks).await?;
     let handle = Rules::start(Options { plugins: Some(plugins), ..options }, hosts, tasks).await?;

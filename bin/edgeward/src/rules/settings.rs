@@ -122,7 +122,7 @@ impl Settings {
     }
 
     /// Whether files outside of the data folder may be read on behalf of a request.
-    fn external_files(&self) -> bool {
+    pub(super) fn external_files(&self) -> bool {
         self.values.flag("basic.allowExternalFileAccess").unwrap_or(true)
     }
 

@@ -58,11 +58,15 @@ pub(super) struct SinkConfig {
     pub(super) has_header: bool,
     /// A file is closed when it is so old …
     pub(super) rolling_interval: Option<Duration>,
+    /// … which is looked at so often …
+    pub(super) check_interval: Duration,
     /// … or holds so many messages …
     pub(super) rolling_count: u64,
     /// … or so many bytes.
     pub(super) rolling_size: Option<u64>,
     pub(super) pattern: Pattern,
+    /// Paths that depend on the data must stay below this folder.
+    pub(super) within: Option<PathBuf>,
 }
 
 /// Where the time goes in the names of files.
@@ -107,7 +111,7 @@ impl SourceConfig {
 }
 
 impl SinkConfig {
-    pub(super) fn read(props: &Props) -> Result<SinkConfig, ConnectError> {
+    pub(super) fn read(props: &Props, within: Option<PathBuf>) -> Result<SinkConfig, ConnectError> {
         props.refuse(&["rollingHook", "rollingHookProps"])?;
         let path = Template::read(props, "path")?.ok_or(ConnectError::Missing("path"))?;
         if path.constant().is_some_and(|path| Path::new(path).file_name().is_none()) {
@@ -134,15 +138,18 @@ impl SinkConfig {
             "none" => Pattern::None,
             other => return Err(invalid("rollingNamePattern", format!("{other} is not prefix, suffix or none"))),
         };
+        let check = props.duration_ms("checkInterval")?;
         Ok(SinkConfig {
             path,
             file_type,
             delimiter: props.text("delimiter")?.unwrap_or(",").to_owned(),
             has_header: props.flag("hasHeader")?,
             rolling_interval: props.duration_ms("rollingInterval")?.filter(|ms| *ms > 0).map(Duration::from_millis),
+            check_interval: Duration::from_millis(check.filter(|ms| *ms > 0).unwrap_or(300_000)),
             rolling_count: props.number("rollingCount")?.filter(|count| *count > 0).unwrap_or(1_000_000),
             rolling_size: props.number("rollingSize")?.filter(|size| *size > 0),
             pattern,
+            within,
         })
     }
 }

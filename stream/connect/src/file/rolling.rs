@@ -10,17 +10,22 @@ use super::config::{Pattern, SinkConfig};
 pub(super) struct Fill {
     pub(super) messages: u64,
     pub(super) bytes: u64,
+    /// The next message follows another one.
+    pub(super) follows: bool,
     /// When it was opened, ms since 1970.
     pub(super) since: i64,
 }
 
 impl SinkConfig {
-    /// Whether a file this full must be closed before the next message.
-    pub(super) fn is_full(&self, fill: &Fill, now: i64) -> bool {
+    /// Whether a file this full is closed before another message.
+    pub(super) fn is_full(&self, fill: &Fill) -> bool {
+        fill.messages >= self.rolling_count || self.rolling_size.is_some_and(|size| fill.bytes >= size)
+    }
+
+    /// Whether a file is so old that it is closed.
+    pub(super) fn is_old(&self, fill: &Fill, now: i64) -> bool {
         let age = Duration::from_millis(u64::try_from(now - fill.since).unwrap_or(0));
-        fill.messages >= self.rolling_count
-            || self.rolling_size.is_some_and(|size| fill.bytes >= size)
-            || self.rolling_interval.is_some_and(|interval| age >= interval)
+        self.rolling_interval.is_some_and(|interval| age >= interval)
     }
 
     /// Name of a file for `path` opened at `now`.

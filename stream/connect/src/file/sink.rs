@@ -1,21 +1,26 @@
 //! Results in files.
 //!
 //! `lines` and `csv` files grow at their end, also over restarts; a `json` file is one array and begins anew, because an
-//! array that was closed cannot grow. Each message is handed to the system before it is acknowledged; it survives the end
+//! array that was closed cannot grow. As in eKuiper's files nothing follows the last message: what separates two messages
+//! is written with the second one. Each message is handed to the system before it is acknowledged; it survives the end
 //! of the program, not of the machine. Compressed files grow by a whole gzip member or zstd frame with each message, so
 //! that what was written can be read at any time.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use edgeward_engine::{Emission, Sink, SinkError};
-use edgeward_service::clock;
+use edgeward_service::{Tasks, clock};
 use futures::future::BoxFuture;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Mutex;
 
 use super::config::{FileType, SinkConfig};
+use super::is_within;
 use super::rolling::Fill;
 use crate::SinkOptions;
 use crate::sink::{Encoder, Packing, Payloads};
@@ -24,78 +29,118 @@ use crate::sink::{Encoder, Packing, Payloads};
 const MAX_OPEN: usize = 64;
 
 pub(super) struct FileSink {
-    config: SinkConfig,
     encoder: Encoder,
+    payloads: Payloads,
+    /// Shared with the task that looks for old files.
+    files: Arc<Mutex<Files>>,
+    /// How often it looks, if at all.
+    look_every: Option<Duration>,
+    tasks: Tasks,
+}
+
+/// The files that are open.
+struct Files {
+    config: SinkConfig,
     /// Compresses what is appended.
     packing: Packing,
     header: Option<Vec<String>>,
-    payloads: Payloads,
     /// By path.
     open: BTreeMap<String, (File, Fill)>,
 }
 
 impl FileSink {
-    pub(super) fn new(config: SinkConfig, options: SinkOptions) -> FileSink {
+    /// A sink that opens files as messages come. `tasks` is the rule's.
+    pub(super) fn new(config: SinkConfig, options: SinkOptions, tasks: Tasks) -> FileSink {
         let header = (config.file_type == FileType::Csv && config.has_header).then(|| options.fields.clone());
         let (plain, packing) = options.unpacked();
         let options = match config.file_type {
             FileType::Csv => plain.delimited(&config.delimiter),
             _ => plain,
         };
-        let (payloads, open) = (Payloads::default(), BTreeMap::new());
-        FileSink { config, encoder: Encoder::new(options), packing, header, payloads, open }
+        let look_every = config.rolling_interval.map(|interval| interval.min(config.check_interval));
+        let files = Files { config, packing, header, open: BTreeMap::new() };
+        let files = Arc::new(Mutex::new(files));
+        FileSink { encoder: Encoder::new(options), payloads: Payloads::default(), files, look_every, tasks }
     }
 
     async fn write(&mut self, emission: &Emission) -> Result<(), SinkError> {
         self.encoder.encode(emission, &mut self.payloads)?;
+        let mut files = self.files.lock().await;
         // What goes to one file goes in one piece.
         let mut by_path: Vec<(String, Vec<usize>)> = Vec::new();
         for index in 0..self.payloads.iter().count() {
-            let path = match self.config.path.constant() {
-                Some(path) => path.to_owned(),
-                None => self.config.path.for_sink(&self.encoder.data(emission, index))?,
-            };
+            let path = files.config.path_of(|| self.encoder.data(emission, index))?;
             match by_path.iter_mut().find(|(known, _)| *known == path) {
                 Some((_, indexes)) => indexes.push(index),
                 None => by_path.push((path, vec![index])),
             }
         }
         for (path, indexes) in by_path {
-            let written = self.append(&path, &indexes, emission).await;
+            let payloads: Vec<&[u8]> = self.payloads.iter().collect();
+            let payloads = indexes.iter().filter_map(|index| payloads.get(*index).copied());
+            let written = files.append(&path, payloads, emission).await;
             written.map_err(|error| SinkError::Recoverable(format!("cannot write file {path}: {error}")))?;
         }
         Ok(())
     }
+}
 
+impl SinkConfig {
+    /// Where a message goes.
+    fn path_of(&self, data: impl FnOnce() -> edgeward_engine::Value) -> Result<String, SinkError> {
+        if let Some(path) = self.path.constant() {
+            return Ok(path.to_owned());
+        }
+        let path = self.path.for_sink(&data())?;
+        match &self.within {
+            Some(root) if !is_within(root, Path::new(&path)) => {
+                Err(SinkError::Rejected(format!("{path} is outside of {}", root.display())))
+            }
+            _ => Ok(path),
+        }
+    }
+}
+
+impl Files {
     /// Appends payloads to the file of a path.
-    async fn append(&mut self, path: &str, indexes: &[usize], emission: &Emission) -> io::Result<()> {
-        let now = clock::now_ms();
-        if self.open.get(path).is_some_and(|(_, fill)| self.config.is_full(fill, now)) {
-            self.finish(path).await?;
-        }
-        if !self.open.contains_key(path) {
-            self.make_room().await?;
-            let begun = self.begin(Path::new(path), emission, now).await?;
-            self.open.insert(path.to_owned(), begun);
-        }
-        let Some((file, fill)) = self.open.get_mut(path) else { return Ok(()) };
-        let is_array = self.config.file_type == FileType::Json;
+    async fn append<'a>(
+        &mut self,
+        path: &str,
+        payloads: impl Iterator<Item = &'a [u8]>,
+        emission: &Emission,
+    ) -> io::Result<()> {
         let mut bytes = Vec::new();
-        let payloads: Vec<&[u8]> = self.payloads.iter().collect();
-        for payload in indexes.iter().filter_map(|index| payloads.get(*index)) {
-            if is_array && fill.messages > 0 {
-                bytes.push(b',');
+        for payload in payloads {
+            if !self.open.contains_key(path) {
+                self.make_room().await?;
+                let begun = self.begin(Path::new(path), emission, clock::now_ms()).await?;
+                self.open.insert(path.to_owned(), begun);
+            }
+            let Some((_, fill)) = self.open.get_mut(path) else { return Ok(()) };
+            if fill.follows {
+                bytes.push(if self.config.file_type == FileType::Json { b',' } else { b'\n' });
             }
             bytes.extend_from_slice(payload);
-            if !is_array {
-                bytes.push(b'\n');
-            }
+            fill.follows = true;
             fill.messages += 1;
+            if self.config.is_full(fill) {
+                self.put(path, std::mem::take(&mut bytes)).await?;
+            }
         }
+        self.put(path, bytes).await
+    }
+
+    /// Hands bytes of an open file to the system.
+    async fn put(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
+        let Some((file, fill)) = self.open.get_mut(path).filter(|_| !bytes.is_empty()) else { return Ok(()) };
         let bytes = pack(&self.packing, bytes)?;
         fill.bytes += bytes.len() as u64;
         file.write_all(&bytes).await?;
-        file.flush().await
+        file.flush().await?;
+        if self.config.is_full(fill) {
+            self.finish(path).await?;
+        }
+        Ok(())
     }
 
     async fn begin(&self, path: &Path, emission: &Emission, now: i64) -> io::Result<(File, Fill)> {
@@ -115,7 +160,8 @@ impl FileSink {
             start = pack(&self.packing, header(fields, emission, &self.config.delimiter))?;
         }
         file.write_all(&start).await?;
-        Ok((file, Fill { messages: 0, bytes: bytes + start.len() as u64, since: now }))
+        let follows = !anew && bytes > 0;
+        Ok((file, Fill { messages: 0, bytes: bytes + start.len() as u64, follows, since: now }))
     }
 
     /// Closes the file that was opened first, if there are too many.
@@ -139,6 +185,22 @@ impl FileSink {
         file.flush().await?;
         file.sync_all().await
     }
+
+    /// Ends files that are too old.
+    async fn roll(&mut self) {
+        let now = clock::now_ms();
+        let old = self.open.iter().filter(|(_, (_, fill))| self.config.is_old(fill, now));
+        let old: Vec<String> = old.map(|(path, _)| path.clone()).collect();
+        for path in old {
+            self.finish_loudly(&path).await;
+        }
+    }
+
+    async fn finish_loudly(&mut self, path: &str) {
+        if let Err(error) = self.finish(path).await {
+            tracing::warn!(path, %error, "cannot finish the file of a sink");
+        }
+    }
 }
 
 fn pack(packing: &Packing, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
@@ -158,16 +220,27 @@ fn header(fields: &[String], emission: &Emission, delimiter: &str) -> Vec<u8> {
 }
 
 impl Sink for FileSink {
+    fn open(&mut self) {
+        let Some(every) = self.look_every else { return };
+        let files = Arc::downgrade(&self.files);
+        self.tasks.spawn_until_cancelled("file-rolling", async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(files) = files.upgrade() else { return };
+                files.lock().await.roll().await;
+            }
+        });
+    }
+
     fn send<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(self.write(emission))
     }
 
     fn close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            while let Some(path) = self.open.keys().next().cloned() {
-                if let Err(error) = self.finish(&path).await {
-                    tracing::warn!(path, %error, "cannot finish the file of a sink");
-                }
+            let mut files = self.files.lock().await;
+            while let Some(path) = files.open.keys().next().cloned() {
+                files.finish_loudly(&path).await;
             }
         })
     }

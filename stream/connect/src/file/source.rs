@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::config::{After, FileType, SourceConfig};
 use super::lines::{Lines, MAX_BYTES, open};
+use super::watch::{News, Watch};
 use crate::format::split_line;
 
 /// Files read side by side.
@@ -29,29 +30,58 @@ impl Source for FileSource {
         Box::pin(async move {
             let config = Arc::new(self.config);
             let SourceContext { emitter, tasks } = context;
-            loop {
-                let read = read_all(&config, &emitter, &tasks);
-                tokio::select! {
-                    result = read => match (result, config.interval) {
-                        (Err(error), None) => return Err(SourceError(error)),
-                        (Err(error), Some(_)) => emitter.error(&error),
-                        (Ok(()), _) => {}
+            let reading = async {
+                match config.interval {
+                    Some(interval) => loop {
+                        if let Err(error) = read_path(&config, &emitter, &tasks).await {
+                            emitter.error(&error);
+                        }
+                        tokio::time::sleep(interval).await;
                     },
-                    () = tasks.cancelled() => return Ok(()),
+                    None if config.path.is_dir() => watch(&config, &emitter, &tasks).await,
+                    None => read_path(&config, &emitter, &tasks).await,
                 }
-                let Some(interval) = config.interval else { return Ok(()) };
-                tokio::select! {
-                    () = tokio::time::sleep(interval) => {}
-                    () = tasks.cancelled() => return Ok(()),
-                }
+            };
+            tokio::select! {
+                read = reading => read.map_err(SourceError),
+                () = tasks.cancelled() => Ok(()),
             }
         })
     }
 }
 
+/// Reads the files of a folder, and then every file that comes into it.
+async fn watch(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
+    let failed = |error: io::Error| failure(&config.path, &error);
+    // Watched before it is read: what comes meanwhile is not missed.
+    let watch = Watch::new(&config.path).map_err(failed)?;
+    let tell = |read: Result<(), String>| {
+        if let Err(error) = read {
+            emitter.error(&error);
+        }
+    };
+    tell(read_path(config, emitter, tasks).await);
+    loop {
+        match watch.next().await.map_err(failed)? {
+            News::Files(files) => tell(read_files(config, files, emitter, tasks).await),
+            News::Unknown => tell(read_path(config, emitter, tasks).await),
+            News::Gone => return Err(format!("folder {} is gone", config.path.display())),
+        }
+    }
+}
+
 /// Reads the file, or all files of the folder, once.
-async fn read_all(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
-    let reads = files(&config.path)?.into_iter().map(|path| read_one(config, path, emitter, tasks));
+async fn read_path(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
+    read_files(config, files(&config.path)?, emitter, tasks).await
+}
+
+async fn read_files(
+    config: &Arc<SourceConfig>,
+    files: Vec<PathBuf>,
+    emitter: &Emitter,
+    tasks: &Tasks,
+) -> Result<(), String> {
+    let reads = files.into_iter().map(|path| read_one(config, path, emitter, tasks));
     let at_a_time = if config.parallel { PARALLEL } else { 1 };
     futures::stream::iter(reads).buffered(at_a_time).try_collect().await
 }
@@ -77,7 +107,10 @@ async fn read_one(config: &Arc<SourceConfig>, path: PathBuf, emitter: &Emitter, 
 }
 
 fn failure(path: &Path, error: &io::Error) -> String {
-    format!("cannot read file {}: {error}", path.display())
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("file {} not exist", path.display()),
+        _ => format!("cannot read file {}: {error}", path.display()),
+    }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {

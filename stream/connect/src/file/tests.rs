@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::testing::{emission, request, start};
-use crate::{Hosts, registry};
+use crate::testing::{emission, props, request, start, until};
+use crate::{Hosts, SourceRequest, registry};
 
 const SCHEMALESS: &str = "CREATE STREAM s () WITH (DATASOURCE=\"input\")";
 
@@ -63,9 +63,22 @@ async fn reads_compressed_files_and_folders_and_tidies_up() {
     }
     let properties = json!({"path": folder.path(), "actionAfterRead": 2, "moveTo": done});
     let create = "CREATE STREAM s () WITH (DATASOURCE=\"inbox\")";
-    let (rows, ended) = start("file", create, &properties, &Hosts::default()).unwrap().all().await;
-    assert_eq!((rows, ended), (vec![r#"{"n":1}"#.to_owned(), r#"{"n":2}"#.to_owned()], Ok(())));
-    assert!(done.join("a").exists() && done.join("b").exists() && !inbox.join("a").exists());
+    let mut running = start("file", create, &properties, &Hosts::default()).unwrap();
+    assert_eq!([running.row().await, running.row().await], [r#"{"n":1}"#, r#"{"n":2}"#]);
+    // What comes later is read when it is complete: closed, or moved here.
+    let late = std::fs::File::create(inbox.join("c")).unwrap();
+    (&late).write_all(br#"{"n""#).unwrap();
+    std::fs::write(folder.path().join("d"), r#"{"n":4}"#).unwrap();
+    std::fs::rename(folder.path().join("d"), inbox.join("d")).unwrap();
+    assert_eq!(running.row().await, r#"{"n":4}"#);
+    (&late).write_all(b":3}").unwrap();
+    drop(late);
+    assert_eq!(running.row().await, r#"{"n":3}"#);
+    until(|| ["a", "b", "c", "d"].iter().all(|name| done.join(name).exists() && !inbox.join(name).exists())).await;
+    // The end of the folder is the end of the source.
+    std::fs::remove_dir_all(&inbox).unwrap();
+    let (rows, ended) = running.all().await;
+    assert!(rows.is_empty() && ended.is_err_and(|why| why.ends_with("inbox is gone")));
 }
 
 #[tokio::test]
@@ -77,7 +90,7 @@ async fn says_what_cannot_be_read() {
     assert!(ended.unwrap_err().contains("utf-8"));
     let missing = json!({"path": folder.path().join("no/such")});
     let (_, ended) = start("file", SCHEMALESS, &missing, &Hosts::default()).unwrap().all().await;
-    assert!(ended.unwrap_err().contains("No such file"));
+    assert!(ended.unwrap_err().ends_with("not exist"));
 }
 
 #[tokio::test]
@@ -106,11 +119,11 @@ async fn writes_every_kind_of_file() {
     let folder = tempfile::tempdir().unwrap();
     let rows = [r#"[{"a":1,"b":"x"},{"a":2,"b":"y"}]"#, r#"[{"a":3,"b":"z"}]"#];
     let cases = [
-        (json!({}), "[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"y\"}]\n[{\"a\":3,\"b\":\"z\"}]\n"),
-        (json!({"sendSingle": true, "fields": ["a"]}), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n"),
+        (json!({}), "[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"y\"}]\n[{\"a\":3,\"b\":\"z\"}]"),
+        (json!({"sendSingle": true, "fields": ["a"]}), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}"),
         (json!({"fileType": "json", "sendSingle": true}), r#"[{"a":1,"b":"x"},{"a":2,"b":"y"},{"a":3,"b":"z"}]"#),
-        (json!({"fileType": "csv", "hasHeader": true}), "a,b\n1,x\n2,y\n3,z\n"),
-        (json!({"fileType": "csv", "hasHeader": true, "fields": ["b", "a"], "delimiter": ";"}), "b;a\nx;1\ny;2\nz;3\n"),
+        (json!({"fileType": "csv", "hasHeader": true}), "a,b\n1,x\n2,y\n3,z"),
+        (json!({"fileType": "csv", "hasHeader": true, "fields": ["b", "a"], "delimiter": ";"}), "b;a\nx;1\ny;2\nz;3"),
     ];
     for (index, (properties, expect)) in cases.into_iter().enumerate() {
         let path = folder.path().join(format!("made/on/demand/{index}"));
@@ -127,7 +140,7 @@ async fn writes_where_the_data_says_and_compressed() {
     for compression in ["", "gzip", "zstd"] {
         let properties = json!({"fileType": "csv", "hasHeader": true, "sendSingle": true, "compression": compression});
         write(&path, properties, &rows).await;
-        for (name, expect) in [("1.csv", "a,b\n1,x\n1,z\n"), ("2.csv", "a,b\n2,y\n")] {
+        for (name, expect) in [("1.csv", "a,b\n1,x\n1,z"), ("2.csv", "a,b\n2,y")] {
             let file = folder.path().join(name);
             let bytes = std::fs::read(&file).unwrap();
             let text = match compression {
@@ -150,16 +163,18 @@ async fn reads_whole_files_side_by_side() {
     }
     let properties = json!({"path": folder.path(), "fileType": "raw", "decompression": "zstd", "parallel": true});
     let create = "CREATE STREAM s () WITH (DATASOURCE=\"\", FORMAT=\"binary\")";
-    let (mut rows, ended) = start("file", create, &properties, &Hosts::default()).unwrap().all().await;
+    let mut running = start("file", create, &properties, &Hosts::default()).unwrap();
+    let mut rows = [running.row().await, running.row().await];
     rows.sort();
-    assert_eq!((rows, ended), (vec![r#"{"self":"YQ=="}"#.to_owned(), r#"{"self":"Yg=="}"#.to_owned()], Ok(())));
+    assert_eq!(rows, [r#"{"self":"YQ=="}"#, r#"{"self":"Yg=="}"#]);
+    running.stop().await;
 }
 
 #[tokio::test]
 async fn grows_a_file_or_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.csv");
-    for (file_type, expect) in [("csv", "a\n1\n1\n"), ("json", r#"[[{"a":1}]]"#)] {
+    for (file_type, expect) in [("csv", "a\n1\n1"), ("json", r#"[[{"a":1}]]"#)] {
         for _ in 0..2 {
             write(&path, json!({"fileType": file_type, "hasHeader": true}), &[r#"[{"a":1}]"#]).await;
         }
@@ -189,8 +204,63 @@ async fn rolls_by_count_and_size() {
             assert!(name.starts_with("f-") && name.ends_with(".log"), "{name}");
             sizes.push(entry.metadata().unwrap().len());
         }
-        assert_eq!(sizes, [16, 16], "{limit}");
+        assert_eq!(sizes, [15, 15], "{limit}");
     }
+}
+
+#[tokio::test]
+async fn old_files_are_closed_without_another_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.json");
+    let properties = json!({"path": path, "fileType": "json", "rollingInterval": "20ms", "checkInterval": "10ms"});
+    let mut sink = registry::sink("file", &request(&properties), &Hosts::default()).unwrap().sink;
+    sink.open();
+    sink.send(&emission(r#"[{"a":1}]"#)).await.unwrap();
+    until(|| std::fs::read_to_string(&path).unwrap() == r#"[[{"a":1}]]"#).await;
+}
+
+#[test]
+fn files_stay_in_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, outside) = (folder.path().join("data"), folder.path().join("outside"));
+    std::fs::create_dir_all(root.join("in")).unwrap();
+    std::fs::create_dir_all(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+    let hosts = Hosts { files_within: Some(root.clone()), ..Hosts::default() };
+    for (path, good) in [
+        (root.join("in/f"), true),
+        (root.join("new/f"), true),
+        (root.join("in/../in/f"), true),
+        (root.join("new/../../outside/f"), false),
+        (root.join("../outside/f"), false),
+        (root.join("link/f"), false),
+        (outside.join("f"), false),
+        ("/etc/passwd".into(), false),
+    ] {
+        let properties = json!({"path": path, "moveTo": path});
+        assert_eq!(registry::sink("file", &request(&properties), &hosts).is_ok(), good, "{path:?}");
+        let source = SourceRequest { datasource: "f".into(), ..source_request(&properties) };
+        assert_eq!(registry::source("file", &source, &hosts).is_ok(), good, "{path:?}");
+    }
+    let properties = json!({"path": root, "actionAfterRead": 2, "moveTo": outside});
+    let refused = registry::source("file", &source_request(&properties), &hosts).err().unwrap().to_string();
+    assert!(refused.contains("moveTo") && refused.contains("allowExternalFileAccess"), "{refused}");
+}
+
+fn source_request(properties: &Value) -> SourceRequest {
+    SourceRequest { stream: "s".into(), datasource: String::new(), props: props(properties), acknowledge: false }
+}
+
+#[tokio::test]
+async fn what_the_data_says_stays_in_the_folder_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = Hosts { files_within: Some(folder.path().to_owned()), ..Hosts::default() };
+    let properties = json!({"path": folder.path().join("{{.a}}"), "sendSingle": true});
+    let mut sink = registry::sink("file", &request(&properties), &hosts).unwrap().sink;
+    sink.send(&emission(r#"[{"a":"x"}]"#)).await.unwrap();
+    let refused = sink.send(&emission(r#"[{"a":"../x"}]"#)).await.unwrap_err().to_string();
+    assert!(refused.contains("is outside of"), "{refused}");
+    assert!(folder.path().join("x").exists());
 }
 
 #[tokio::test]

@@ -1,27 +1,32 @@
 //! `kafka`: records of topics, with a client of our own (Kafka 0.11 and later: record batches of version 2).
 //!
-//! With a `groupID` the positions of the group are read and kept, but no membership is negotiated: every source reads all
-//! partitions.
+//! With a `groupID` the source is a member of that group, beside those of other programs: it reads the partitions the group
+//! gives it, from where the group has got to.
 
 mod batch;
-mod client;
+mod broker;
 mod config;
+mod group;
+mod reader;
 mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod unpack;
 
 use edgeward_engine::{Sink, Source};
 
 use self::config::{SinkConfig, SourceConfig};
+use crate::keep::Kept;
 use crate::sink::{Encoder, Payloads};
 use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
 
 /// The DATASOURCE is the topic.
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     let config = SourceConfig::read(&request.datasource, &request.props)?;
-    Ok(Box::new(source::KafkaSource { config, acknowledge: request.acknowledge }))
+    let acknowledge = request.acknowledge;
+    Ok(Box::new(Kept(source::KafkaSource { config, acknowledge, place: None, id: String::new() })))
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {

@@ -7,8 +7,9 @@ use edgeward_engine::{Connection, Emission, Sink, SinkError, Value};
 use futures::future::BoxFuture;
 
 use super::batch::Record;
-use super::client::{Broker, Layout, connect};
+use super::broker::{Broker, connect};
 use super::config::{SinkConfig, check_topic};
+use super::topics::Layout;
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
 use crate::wire::Failure;

@@ -1,208 +1,157 @@
-//! Records as payloads.
+//! Records as payloads: of one partition, or of those that a group gives to this member.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use edgeward_engine::{Ack, Connection, Emitter, Message, Source, SourceContext, SourceError, Value, meta};
-use edgeward_service::Backoff;
-use futures::future::{BoxFuture, try_join_all};
-use tokio::sync::Notify;
+use futures::future::try_join_all;
+use tokio::time::{sleep, timeout};
 
-use super::batch;
-use super::client::{Broker, End, OUT_OF_RANGE, check, connect};
+use super::broker::{Broker, OTHER_GENERATION, REBALANCE, UNKNOWN_MEMBER, check, connect};
 use super::config::{From, SourceConfig};
-use crate::wire::Target;
+use super::group::{HEARTBEATS, Joined, Member, Share, range};
+use super::reader::Reader;
+use super::topics::End;
+use crate::keep::{Line, Listen, Never};
 
-/// Answers whose records are still on their way through the rules; beyond that the partition is not asked for more.
-const UNFINISHED: usize = 64;
+/// How long a source that ends may take to tell its group.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) struct KafkaSource {
     pub(super) config: SourceConfig,
     pub(super) acknowledge: bool,
+    /// Without a group: where to go on after a lost connection.
+    pub(super) place: Option<i64>,
+    /// With a group: the id it gave this member, empty before.
+    pub(super) id: String,
 }
 
-impl Source for KafkaSource {
-    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
-        Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
-            let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-            // Without a group: where to go on after a lost connection.
-            let mut place = None;
-            let read = async {
-                loop {
-                    emitter.connection(Connection::Connecting);
-                    let Err(reason) = self.read(&emitter, &mut place, &mut backoff).await;
-                    emitter.connection(Connection::Disconnected(reason));
-                    tokio::time::sleep(backoff.next_delay()).await;
-                }
-            };
-            tokio::select! {
-                () = read => {}
-                () = tasks.cancelled() => {}
+impl Listen for KafkaSource {
+    async fn listen(&mut self, line: &Line<'_>) -> Result<Never, String> {
+        match self.config.from.clone() {
+            From::Partition(wanted) => self.read(wanted, line).await,
+            From::Group(group) => loop {
+                self.take_part(&group, line).await?;
+            },
+        }
+    }
+
+    async fn farewell(&mut self) {
+        if let (From::Group(group), false) = (&self.config.from, self.id.is_empty()) {
+            let leave = async { self.coordinator(group).await?.leave(group, &self.id).await };
+            if let Ok(Err(error)) = timeout(FAREWELL, leave).await {
+                tracing::debug!(group, error, "a group was left without a word");
             }
-            Ok(())
-        })
+        }
     }
 }
-
-type Never = std::convert::Infallible;
 
 impl KafkaSource {
-    /// Reads until a connection is lost.
-    async fn read(&self, emitter: &Emitter, place: &mut Option<i64>, backoff: &mut Backoff) -> Result<Never, String> {
-        let (topic, cluster) = (&self.config.topic, &self.config.cluster);
-        let mut first = connect(cluster).await?;
-        let leaders = first.layout(topic, cluster).await?.leaders;
-        match &self.config.from {
-            From::Partition(wanted) => {
-                let leader = leaders.into_iter().find(|(partition, _)| partition == wanted);
-                let leader = leader.ok_or_else(|| format!("topic {topic} has no partition {wanted}"))?;
-                let mut reader = Reader::open(self, leader).await?;
-                reader.offset = match *place {
-                    Some(offset) => offset,
-                    None => reader.broker.end(topic, reader.partition, End::Last).await?,
-                };
-                backoff.reset();
-                emitter.connection(Connection::Connected);
-                loop {
-                    let stepped = reader.step(emitter).await;
-                    *place = Some(reader.offset);
-                    stepped?;
-                }
-            }
-            From::Group(group) => {
-                let mut readers = Vec::new();
-                for leader in leaders {
-                    let mut reader = Reader::open(self, leader).await?;
-                    let mut coordinator = first.coordinator(group, cluster).await?;
-                    reader.offset = match coordinator.position(group, topic, reader.partition).await? {
-                        Some(offset) => offset,
-                        None => reader.broker.end(topic, reader.partition, End::First).await?,
-                    };
-                    reader.group = Some((group, coordinator));
-                    readers.push(reader);
-                }
-                backoff.reset();
-                emitter.connection(Connection::Connected);
-                let all = readers.into_iter().map(|mut reader| async move {
-                    loop {
-                        reader.step(emitter).await?;
-                    }
-                });
-                let never: Result<Vec<Never>, String> = try_join_all(all).await;
-                Err(never.err().unwrap_or_else(|| "there is nothing to read".to_owned()))
-            }
+    /// Reads one partition, at first what comes from now on.
+    async fn read(&mut self, wanted: i32, line: &Line<'_>) -> Result<Never, String> {
+        let KafkaSource { config, acknowledge, place, .. } = self;
+        let leaders = connect(&config.cluster).await?.layout(&config.topic, &config.cluster).await?.leaders;
+        let leader = leaders.into_iter().find(|(partition, _)| *partition == wanted);
+        let leader = leader.ok_or_else(|| format!("topic {} has no partition {wanted}", config.topic))?;
+        let mut reader = Reader::open(config, *acknowledge, leader).await?;
+        match *place {
+            Some(offset) => reader.offset = offset,
+            None => reader.begin_at(End::Last).await?,
+        }
+        line.up();
+        loop {
+            let stepped = reader.step(line.to).await;
+            *place = Some(reader.offset);
+            stepped?;
         }
     }
-}
 
-/// Reads one partition.
-struct Reader<'a> {
-    source: &'a KafkaSource,
-    partition: i32,
-    broker: Broker,
-    /// The record to read next.
-    offset: i64,
-    /// The group and the broker that keeps its positions.
-    group: Option<(&'a str, Broker)>,
-    unfinished: VecDeque<Answer>,
-    /// Told when the rules are done with an answer.
-    done: Arc<Notify>,
-}
-
-/// An answer whose records are on their way.
-struct Answer {
-    first: i64,
-    next: i64,
-    done: Arc<AtomicU8>,
-}
-
-const WAITING: u8 = 0;
-const SAFE: u8 = 1;
-const FAILED: u8 = 2;
-
-impl<'a> Reader<'a> {
-    async fn open(source: &'a KafkaSource, (partition, target): (i32, Target)) -> Result<Reader<'a>, String> {
-        let broker = Broker::connect(&target, &source.config.cluster).await?;
-        Ok(Reader {
-            source,
-            partition,
-            broker,
-            offset: 0,
-            group: None,
-            unfinished: VecDeque::new(),
-            done: Arc::default(),
-        })
-    }
-
-    /// Takes one answer in, and keeps where the group has got to.
-    async fn step(&mut self, emitter: &Emitter) -> Result<(), String> {
-        let (topic, max_bytes) = (&self.source.config.topic, self.source.config.max_bytes);
-        if self.unfinished.len() < UNFINISHED {
-            let fetched = self.broker.fetch(topic, (self.partition, self.offset), max_bytes).await?;
-            if fetched.error == OUT_OF_RANGE {
-                self.offset = self.broker.end(topic, self.partition, End::First).await?;
-                return Ok(());
+    /// Joins the group and reads what it gives, until it shares its partitions anew.
+    async fn take_part(&mut self, group: &str, line: &Line<'_>) -> Result<(), String> {
+        let mut coordinator = self.coordinator(group).await?;
+        let Some((member, share)) = self.join(group, &mut coordinator).await? else { return Ok(()) };
+        let config = &self.config;
+        let mine = share.get(&config.topic).map(Vec::as_slice).unwrap_or_default();
+        let leaders = connect(&config.cluster).await?.layout(&config.topic, &config.cluster).await?.leaders;
+        let mut readers = Vec::new();
+        for leader in leaders.into_iter().filter(|(partition, _)| mine.contains(partition)) {
+            let mut reader = Reader::open(config, self.acknowledge, leader).await?;
+            reader.begin_with(member.clone(), self.coordinator(group).await?).await?;
+            readers.push(reader);
+        }
+        line.up();
+        let read = readers.into_iter().map(|mut reader| async move {
+            loop {
+                reader.step(line.to).await?;
             }
-            check(fetched.error)?;
-            self.emit(fetched.records, emitter).await?;
-        } else {
-            self.done.notified().await;
-        }
-        self.keep().await
-    }
-
-    async fn emit(&mut self, records: bytes::Bytes, emitter: &Emitter) -> Result<(), String> {
-        let first = self.offset;
-        let (records, next) = batch::read(records, first)?;
-        if next == first {
-            return Ok(());
-        }
-        let done = Arc::new(AtomicU8::new(if self.source.acknowledge { WAITING } else { SAFE }));
-        let (told, notify) = (done.clone(), self.done.clone());
-        let ack = self.source.acknowledge.then(|| {
-            Ack::new(move |safe| {
-                told.store(if safe { SAFE } else { FAILED }, Ordering::Release);
-                notify.notify_one();
-            })
         });
-        for record in records {
-            let meta = meta([
-                ("topic", Value::str(self.source.config.topic.as_str())),
-                ("partition", Value::Int(self.partition.into())),
-                ("offset", Value::Int(record.offset)),
-                ("key", record.key.map_or(Value::Nil, |key| Value::str(&*String::from_utf8_lossy(&key)))),
-            ]);
-            let message = Message { ack: ack.clone(), ..Message::payload(record.value).with_meta(meta) };
-            emitter.emit(message).await;
+        let read = async {
+            // A member without partitions only waits.
+            let read: Result<Vec<Never>, String> = try_join_all(read).await;
+            if read.is_ok() {
+                std::future::pending::<()>().await;
+            }
+            read.map(drop)
+        };
+        tokio::select! {
+            read = read => read,
+            code = beat(&mut coordinator, &member) => self.moved(code?),
         }
-        self.unfinished.push_back(Answer { first, next, done });
-        self.offset = next;
-        Ok(())
     }
 
-    /// Commits what is safe.
-    ///
-    /// # Errors
-    /// A sink could not keep its promise: what it did not take is read again after a pause.
-    async fn keep(&mut self) -> Result<(), String> {
-        let mut safe = None;
-        while let Some(answer) = self.unfinished.front() {
-            match answer.done.load(Ordering::Acquire) {
-                SAFE => safe = self.unfinished.pop_front().map(|answer| answer.next),
-                FAILED => {
-                    self.offset = answer.first;
-                    self.unfinished.clear();
-                    return Err("a sink did not take all records; they are read again".to_owned());
-                }
-                _ => break,
+    /// Joins the group and hears what to read; none when the group moved on meanwhile.
+    async fn join(&mut self, group: &str, coordinator: &mut Broker) -> Result<Option<(Member, Share)>, String> {
+        let joined = coordinator.join(group, &self.id, &self.config.topic).await?;
+        let Joined { member, members } = match joined {
+            Ok(joined) => joined,
+            Err(code) => return self.moved(code).map(|()| None),
+        };
+        self.id.clone_from(&member.id);
+        let shares = if members.is_empty() { BTreeMap::new() } else { self.share(&members).await? };
+        match coordinator.sync(&member, &shares).await? {
+            Ok(share) => Ok(Some((member, share))),
+            Err(code) => self.moved(code).map(|()| None),
+        }
+    }
+
+    /// Who reads what, when this member leads the group.
+    async fn share(&self, members: &BTreeMap<String, Vec<String>>) -> Result<BTreeMap<String, Share>, String> {
+        let cluster = &self.config.cluster;
+        let mut broker = connect(cluster).await?;
+        let mut partitions = Share::new();
+        for topic in members.values().flatten() {
+            if !partitions.contains_key(topic) {
+                let leaders = broker.layout(topic, cluster).await?.leaders;
+                partitions.insert(topic.clone(), leaders.into_iter().map(|(partition, _)| partition).collect());
             }
         }
-        if let (Some(offset), Some((group, coordinator))) = (safe, &mut self.group) {
-            coordinator.commit(group, &self.source.config.topic, (self.partition, offset)).await?;
+        Ok(range(members, &partitions))
+    }
+
+    async fn coordinator(&self, group: &str) -> Result<Broker, String> {
+        let cluster = &self.config.cluster;
+        connect(cluster).await?.coordinator(group, cluster).await
+    }
+
+    /// The group is not what it was: what is left is to join again.
+    fn moved(&mut self, code: i16) -> Result<(), String> {
+        match code {
+            OTHER_GENERATION | REBALANCE => Ok(()),
+            UNKNOWN_MEMBER => {
+                self.id.clear();
+                Ok(())
+            }
+            other => check(other),
         }
-        Ok(())
+    }
+}
+
+/// Says that the member is there, until the group answers otherwise.
+async fn beat(coordinator: &mut Broker, member: &Member) -> Result<i16, String> {
+    loop {
+        sleep(HEARTBEATS).await;
+        match coordinator.heartbeat(member).await? {
+            0 => {}
+            code => return Ok(code),
+        }
     }
 }

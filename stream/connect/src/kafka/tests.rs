@@ -102,3 +102,60 @@ async fn a_group_goes_on_where_it_was() {
     assert!(!rows.contains(&r#"{"a":1}"#.to_owned()), "{rows:?}");
     running.stop().await;
 }
+
+/// A member of group `g` of another make. It prints what it reads of topic `lab`, and what the group gives it.
+fn member(address: &str) -> Peer {
+    let script = format!("exec kcat -u -b {address} -G g -X session.timeout.ms=10000 -f '%s\\n' lab 2>&1");
+    Peer::start("sh", &["-c", &script]).unwrap()
+}
+
+/// Waits until the group gives a member so many partitions, and it reads them at their ends.
+async fn given(peer: &mut Peer, count: usize) {
+    loop {
+        let line = peer.line().await;
+        if line.split_once("assigned:").is_some_and(|(_, given)| given.matches("lab [").count() == count) {
+            break;
+        }
+    }
+    for _ in 0..count {
+        while !peer.line().await.contains("Reached end of topic lab") {}
+    }
+}
+
+/// One row to each partition: two are ours and two the other member's.
+async fn shared(address: &str, ours: &mut crate::testing::Running, other: &mut Peer) {
+    let folder = tempfile::tempdir().unwrap();
+    for partition in 0..4 {
+        let (number, file) = (partition.to_string(), folder.path().join("line"));
+        std::fs::write(&file, format!("{{\"p\":{partition}}}\n")).unwrap();
+        run(&["kcat", "-P", "-b", address, "-t", "lab", "-p", &number, "-l", file.to_str().unwrap()]);
+    }
+    let mut rows = vec![ours.row().await, ours.row().await];
+    while rows.len() < 4 {
+        rows.extend(Some(other.line().await).filter(|line| line.starts_with('{')));
+    }
+    rows.sort();
+    let expect: Vec<String> = (0..4).map(|partition| format!("{{\"p\":{partition}}}")).collect();
+    assert_eq!(rows, expect);
+    assert!(ours.is_quiet());
+}
+
+#[tokio::test]
+async fn a_group_shares_its_partitions() {
+    let properties = |address: &str| json!({"brokers": address, "groupID": "g"});
+    // We lead, and the other follows; then it leaves.
+    let Some((_peer, address)) = cluster().await else { return };
+    let mut ours = start("kafka", STREAM, &properties(&address), &Hosts::default()).unwrap();
+    ours.connected().await;
+    let mut other = member(&address);
+    given(&mut other, 2).await;
+    shared(&address, &mut ours, &mut other).await;
+    ours.stop().await;
+    // Our farewell gives the other everything.
+    given(&mut other, 4).await;
+    // The other leads, and we follow.
+    let mut ours = start("kafka", STREAM, &properties(&address), &Hosts::default()).unwrap();
+    given(&mut other, 2).await;
+    shared(&address, &mut ours, &mut other).await;
+    ours.stop().await;
+}

@@ -10,6 +10,7 @@ mod tests;
 use edgeward_engine::{Sink, Source};
 
 use self::config::{Server, check_subject};
+use crate::keep::Kept;
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
 use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
@@ -22,7 +23,7 @@ pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Sourc
     if let Some(group) = &group {
         check_subject(group, false).map_err(|reason| ConnectError::Invalid { key: "queueGroup", reason })?;
     }
-    Ok(Box::new(source::NatsSource { server: Server::read(&request.props)?, subject, group }))
+    Ok(Box::new(Kept(source::NatsSource { server: Server::read(&request.props)?, subject, group })))
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {

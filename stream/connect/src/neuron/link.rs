@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use edgeward_engine::Connection;
-use edgeward_service::{Backoff, Tasks};
+use edgeward_service::Tasks;
 use edgeward_sp::{FrameCodec, Framing, HANDSHAKE, Protocol};
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
@@ -14,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::config::Address;
+use crate::keep::{Line, Listen, Never, keep};
 use crate::wire::{Conn, PATIENCE};
 
 /// Messages that wait in either direction.
@@ -34,6 +34,9 @@ pub(super) struct Link {
     pub(super) state: watch::Receiver<Connection>,
     tasks: Tasks,
 }
+
+/// Who is told how the connection stands.
+type State = watch::Sender<Connection>;
 
 struct Outgoing {
     body: Bytes,
@@ -61,8 +64,8 @@ impl Link {
         let incoming = broadcast::Sender::new(QUEUE);
         let (state, watched) = watch::channel(Connection::Connecting);
         let tasks = Tasks::root("neuron");
-        let running = Running { address, messages, incoming: incoming.clone(), state };
-        tasks.spawn_until_cancelled("neuron-link", running.run());
+        let mut running = Running { address, messages, incoming: incoming.clone() };
+        tasks.spawn_until_cancelled("neuron-link", async move { match keep(&mut running, &state).await {} });
         Link { outgoing, incoming, state: watched, tasks }
     }
 
@@ -102,25 +105,14 @@ struct Running {
     address: Address,
     messages: mpsc::Receiver<Outgoing>,
     incoming: broadcast::Sender<Bytes>,
-    state: watch::Sender<Connection>,
 }
 
-impl Running {
-    async fn run(mut self) {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-        loop {
-            let Err(reason) = self.talk(&mut backoff).await;
-            self.state.send_replace(Connection::Disconnected(reason));
-            tokio::time::sleep(backoff.next_delay()).await;
-        }
-    }
-
-    async fn talk(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, String> {
+impl Listen<State> for Running {
+    async fn listen(&mut self, line: &Line<'_, State>) -> Result<Never, String> {
         let (mut conn, mut codec) = self.dial().await?;
         conn.write(&PAIR.handshake()).await?;
         conn.answer(PATIENCE, greeted).await?;
-        backoff.reset();
-        self.state.send_replace(Connection::Connected);
+        line.up();
         let mut frame = BytesMut::new();
         loop {
             tokio::select! {
@@ -137,7 +129,9 @@ impl Running {
             }
         }
     }
+}
 
+impl Running {
     async fn dial(&self) -> Result<(Conn, FrameCodec), String> {
         let codec = |framing| FrameCodec { framing, max: MAX_MESSAGE };
         match &self.address {

@@ -13,6 +13,7 @@ use edgeward_engine::{Sink, Source};
 
 use self::config::{Config, DataType, Server};
 use self::sink::Link;
+use crate::keep::Kept;
 use crate::lookup::Pool;
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
@@ -21,7 +22,7 @@ use crate::{ConnectError, Hosts, LookupRequest, LookupSource, SinkOptions, SinkR
 /// `redisSub`.
 pub(crate) fn subscribe(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     let channels = config::channels(&request.props)?;
-    Ok(Box::new(source::SubSource { server: Server::read(&request.props, None)?, channels }))
+    Ok(Box::new(Kept(source::SubSource { server: Server::read(&request.props, None)?, channels })))
 }
 
 /// `redis`.

@@ -1,79 +1,33 @@
 //! Messages of channels.
 
-use std::time::Duration;
-
-use edgeward_engine::{Connection, Emitter, Message, Source, SourceContext, SourceError, meta};
-use edgeward_service::Backoff;
-use futures::future::BoxFuture;
+use edgeward_engine::{Message, Value, meta};
 
 use super::config::Server;
 use super::resp::{Client, Reply};
-
-/// A server that says nothing for so long is asked whether it is still there, and given as long to answer.
-const SILENCE: Duration = Duration::from_secs(30);
+use crate::keep::{Line, Listen, Never, Silence};
 
 pub(super) struct SubSource {
     pub(super) server: Server,
     pub(super) channels: Vec<String>,
 }
 
-impl Source for SubSource {
-    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
-        Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
-            let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-            let listen = async {
-                loop {
-                    emitter.connection(Connection::Connecting);
-                    let reason = self.listen(&emitter, &mut backoff).await;
-                    emitter.connection(Connection::Disconnected(reason));
-                    tokio::time::sleep(backoff.next_delay()).await;
-                }
-            };
-            tokio::select! {
-                () = listen => {}
-                () = tasks.cancelled() => {}
-            }
-            Ok(())
-        })
-    }
-}
-
-impl SubSource {
-    /// Listens until the connection is lost, and says why it was.
-    async fn listen(&self, emitter: &Emitter, backoff: &mut Backoff) -> String {
-        let mut client = match Client::connect(&self.server).await {
-            Ok(client) => client,
-            Err(reason) => return reason,
-        };
+impl Listen for SubSource {
+    async fn listen(&mut self, line: &Line<'_>) -> Result<Never, String> {
+        let mut client = Client::connect(&self.server).await?;
         let mut words: Vec<&[u8]> = vec![b"SUBSCRIBE"];
         words.extend(self.channels.iter().map(|channel| channel.as_bytes()));
-        if let Err(reason) = client.say(&words).await {
-            return reason;
-        }
-        let mut asked = false;
+        client.say(&words).await?;
+        let mut silence = Silence::default();
         loop {
-            let reply = match tokio::time::timeout(SILENCE, client.hear()).await {
-                Ok(Ok(reply)) => reply,
-                Ok(Err(reason)) => return reason,
-                Err(_) if asked => return format!("the server said nothing for {SILENCE:?}"),
-                Err(_) => {
-                    asked = true;
-                    match client.say(&[b"PING"]).await {
-                        Ok(()) => continue,
-                        Err(reason) => return reason,
-                    }
-                }
+            let Some(reply) = silence.broken_by(client.hear()).await? else {
+                client.say(&[b"PING"]).await?;
+                continue;
             };
-            asked = false;
             match heard(reply) {
-                Heard::Message(message) => emitter.emit(message).await,
-                Heard::Subscribed => {
-                    backoff.reset();
-                    emitter.connection(Connection::Connected);
-                }
+                Heard::Message(message) => line.to.emit(message).await,
+                Heard::Subscribed => line.up(),
                 Heard::Nothing => {}
-                Heard::Refusal(text) => return text,
+                Heard::Refusal(text) => return Err(text),
             }
         }
     }
@@ -95,7 +49,7 @@ fn heard(reply: Reply) -> Heard {
     match &items[..] {
         [Reply::Bulk(kind), Reply::Bulk(channel), Reply::Bulk(payload)] if kind == "message" => {
             let channel = String::from_utf8_lossy(channel);
-            let meta = meta([("channel", edgeward_engine::Value::str(&*channel))]);
+            let meta = meta([("channel", Value::str(&*channel))]);
             Heard::Message(Message::payload(payload.clone()).with_meta(meta))
         }
         [Reply::Bulk(kind), ..] if kind == "subscribe" => Heard::Subscribed,

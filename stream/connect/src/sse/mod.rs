@@ -9,10 +9,11 @@ mod tests;
 use edgeward_engine::{Sink, Source};
 
 use crate::httppush::config::path;
+use crate::keep::Kept;
 use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    Ok(Box::new(source::EventSource { config: config::Config::read(&request.datasource, &request.props)? }))
+    Ok(Box::new(Kept(source::EventSource { config: config::Config::read(&request.datasource, &request.props)? })))
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {

@@ -1,62 +1,42 @@
 //! Events as payloads.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use edgeward_engine::{Connection, Emitter, Message, Source, SourceContext, SourceError};
-use edgeward_service::Backoff;
-use futures::future::BoxFuture;
+use edgeward_engine::Message;
 use http_body_util::BodyExt;
 
 use super::config::Config;
 use crate::http::MAX_MESSAGE_BYTES;
+use crate::keep::{Line, Listen, Never};
 
 pub(super) struct EventSource {
     pub(super) config: Config,
 }
 
-impl Source for EventSource {
-    fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
-        Box::pin(async move {
-            tokio::select! {
-                () = read(&self.config, &context.emitter) => {}
-                () = context.tasks.cancelled() => {}
-            }
-            Ok(())
-        })
+impl Listen for EventSource {
+    async fn listen(&mut self, line: &Line<'_>) -> Result<Never, String> {
+        let Err(reason) = self.read(line).await;
+        Err(format!("{}: {reason}", self.config.url))
     }
 }
 
-/// Reads for ever, connecting again when the connection is lost.
-async fn read(config: &Config, emitter: &Emitter) {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-    loop {
-        emitter.connection(Connection::Connecting);
-        let reason = match config.client.open(&config.url, &config.headers).await {
-            Err(error) => error.to_string(),
-            Ok(reply) if !reply.status().is_success() => format!("http status code {}", reply.status().as_u16()),
-            Ok(reply) => {
-                emitter.connection(Connection::Connected);
-                let mut body = reply.into_body();
-                let mut events = Events::default();
-                loop {
-                    match body.frame().await {
-                        None => break "the server has closed the connection".to_owned(),
-                        Some(Err(error)) => break error.to_string(),
-                        Some(Ok(frame)) => {
-                            let Some(data) = frame.data_ref() else { continue };
-                            backoff.reset();
-                            let Ok(made) = events.push(data) else { break "an event is too large".to_owned() };
-                            for event in made {
-                                emitter.emit(Message::payload(event)).await;
-                            }
-                        }
-                    }
-                }
+impl EventSource {
+    async fn read(&self, line: &Line<'_>) -> Result<Never, String> {
+        let Config { client, url, headers, .. } = &self.config;
+        let reply = client.open(url, headers).await.map_err(|error| error.to_string())?;
+        if !reply.status().is_success() {
+            return Err(format!("http status code {}", reply.status().as_u16()));
+        }
+        line.up();
+        let mut body = reply.into_body();
+        let mut events = Events::default();
+        loop {
+            let frame = body.frame().await.ok_or("the server has closed the connection")?;
+            let frame = frame.map_err(|error| error.to_string())?;
+            let Some(data) = frame.data_ref() else { continue };
+            for event in events.push(data).map_err(|()| "an event is too large")? {
+                line.to.emit(Message::payload(event)).await;
             }
-        };
-        emitter.connection(Connection::Disconnected(format!("{}: {reason}", config.url)));
-        tokio::time::sleep(backoff.next_delay()).await;
+        }
     }
 }
 

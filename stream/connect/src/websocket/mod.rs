@@ -9,13 +9,17 @@ mod tests;
 
 use edgeward_engine::{Sink, Source};
 
+use crate::keep::Kept;
 use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
 use config::Place;
 pub(crate) use socket::{options, serve};
 
 pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     let place = Place::read("DATASOURCE", Some(&request.datasource), &request.props)?;
-    Ok(Box::new(source::SocketSource { place, host: hosts.http.clone() }))
+    Ok(match place {
+        Place::Client(server) => Box::new(Kept(source::ClientSource(server))),
+        Place::Path(path) => Box::new(source::PathSource { path, host: hosts.http.clone() }),
+    })
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
