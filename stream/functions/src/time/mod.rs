@@ -3,6 +3,7 @@
 mod duration;
 mod guess;
 mod layout;
+mod parts;
 mod pattern;
 
 use jiff::Timestamp;

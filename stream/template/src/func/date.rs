@@ -2,9 +2,10 @@
 
 use edgeward_functions::time::{Layout, day_name, go_duration, month_name};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Unit, Zoned};
 
 use super::{Function, Ty, function, int, text};
+use crate::gofmt::quoted;
 use crate::value::Val;
 
 const A: Ty = Ty::Any;
@@ -19,6 +20,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("htmlDate", &[A], |_, a| Ok(Val::str(layout(&instant(&a[0]).to_zoned(TimeZone::system()), "2006-01-02")))),
     function("dateModify", &[S, T], |_, a| Ok(modify(a))),
     function("date_modify", &[S, T], |_, a| Ok(modify(a))),
+    function("mustDateModify", &[S, T], |_, a| edgeward_functions::time::parse_duration(text(a, 0)).map(|_| modify(a))),
+    function("htmlDateInZone", &[A, S], |_, a| Ok(in_zone(&[Val::str("2006-01-02"), a[0].clone(), a[1].clone()]))),
+    function("toDate", &[S, S], |_, a| Ok(Val::Time(to_date(a).unwrap_or_else(zero)))),
+    function("mustToDate", &[S, S], |_, a| {
+        let wrong = || format!("parsing time {} as {}: cannot parse it", quoted(text(a, 1)), quoted(text(a, 0)));
+        to_date(a).map(Val::Time).ok_or_else(wrong)
+    }),
+    function("durationRound", &[A], |_, a| {
+        let nanos = match &a[0] {
+            Val::Str(text) => go_duration(text).unwrap_or(0),
+            Val::Int(nanos, crate::value::IntKind::Int64) => *nanos,
+            Val::Time(time) => i64::try_from((Timestamp::now() - *time).total(Unit::Nanosecond).unwrap_or(0.0) as i128)
+                .unwrap_or(i64::MAX),
+            _ => 0,
+        };
+        Ok(Val::str(rounded(nanos.unsigned_abs())))
+    }),
     function("unixEpoch", &[T], |_, a| Ok(Val::str(instant(&a[0]).as_second().to_string()))),
     function("duration", &[A], |_, a| {
         let seconds = match &a[0] {
@@ -94,6 +112,26 @@ fn modify(args: &[Val]) -> Val {
     let time = instant(&args[1]);
     let moved = go_duration(text(args, 0)).and_then(|nanos| time.checked_add(SignedDuration::from_nanos(nanos)).ok());
     Val::Time(moved.unwrap_or(time))
+}
+
+/// Sprig's `toDate`: text in a Go layout, in the zone of the process where it says none.
+fn to_date(args: &[Val]) -> Option<Timestamp> {
+    Layout::new(text(args, 0)).read(text(args, 1), &TimeZone::system())
+}
+
+/// Go's zero time, the first instant of year 1.
+fn zero() -> Timestamp {
+    Timestamp::from_second(-62_135_596_800).unwrap_or(Timestamp::MIN)
+}
+
+/// A duration in its largest unit.
+fn rounded(nanos: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    const DAY: u64 = 86_400 * SECOND;
+    let units =
+        [("y", 365 * DAY), ("mo", 30 * DAY), ("d", DAY), ("h", 3600 * SECOND), ("m", 60 * SECOND), ("s", SECOND)];
+    let unit = units.into_iter().find(|(_, length)| nanos > *length);
+    unit.map_or_else(|| "0s".to_owned(), |(name, length)| format!("{}{name}", nanos / length))
 }
 
 /// `Duration.String` of whole seconds.

@@ -24,6 +24,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(json::parse(text(a, 0).as_bytes(), Numbers::Float).map_or(Val::Nil, |value| Val::from(&value)))
             .and_then(|value| run.deep_copy(&value, 0))
     }),
+    function("mustToJson", &[A], |run, a| must_to_json(run, &a[0], |text| text)),
+    function("mustToRawJson", &[A], |run, a| must_to_json(run, &a[0], raw)),
+    function("mustToPrettyJson", &[A], |run, a| must_to_json(run, &a[0], |text| pretty(&text))),
+    function("mustFromJson", &[S], |run, a| {
+        let source = text(a, 0).as_bytes();
+        run.charge(source.len().saturating_mul(8))?;
+        let value = json::parse(source, Numbers::Float)
+            .map_err(|error| json::complaint(source).unwrap_or_else(|| error.to_string()))?;
+        run.deep_copy(&Val::from(&value), 0)
+    }),
     function("base64", &[A], |run, a| {
         let encoded = base64_text(&a[0])?;
         run.text(encoded)
@@ -35,6 +45,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Err(_) => Ok(Val::str(format!("illegal base64 data at input byte {}", text(a, 0).len() / 4 * 4))),
     }),
     function("b32enc", &[S], |run, a| run.text(base32(text(a, 0).as_bytes()))),
+    function("b32dec", &[S], |run, a| match base32_bytes(text(a, 0)) {
+        Ok(bytes) => run.text(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(at) => Ok(Val::str(format!("illegal base32 data at input byte {at}"))),
+    }),
+    function("adler32sum", &[S], |_, a| Ok(Val::str(adler32(text(a, 0).as_bytes()).to_string()))),
     function("sha256sum", &[S], |run, a| run.text(hex(&sha2::Sha256::digest(text(a, 0))))),
     function("sha512sum", &[S], |run, a| run.text(hex(&sha2::Sha512::digest(text(a, 0))))),
     function("sha1sum", &[S], |run, a| run.text(hex(&sha1::Sha1::digest(text(a, 0))))),
@@ -46,6 +61,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("randAlpha", &[Ty::Int], |run, a| {
         random(run, int(a, 0), b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     }),
+    function("randAscii", &[Ty::Int], |run, a| random(run, int(a, 0), &(b' '..=b'~').collect::<Vec<u8>>())),
+    function("randBytes", &[Ty::Int], |run, a| {
+        let count = usize::try_from(int(a, 0)).unwrap_or(0);
+        run.charge(count.saturating_mul(2))?;
+        let mut bytes = vec![0; count];
+        rand::rng().fill(&mut bytes[..]);
+        run.text(STANDARD.encode(bytes))
+    }),
     function("randNumeric", &[Ty::Int], |run, a| random(run, int(a, 0), b"0123456789")),
 ];
 
@@ -53,6 +76,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn to_json(run: &mut Runtime, value: &Val, finish: fn(String) -> String) -> Outcome<Val> {
     let value = value.to_value(0)?;
     let text = Printer::default().text(&value).unwrap_or_default();
+    run.text(finish(text))
+}
+
+fn must_to_json(run: &mut Runtime, value: &Val, finish: fn(String) -> String) -> Outcome<Val> {
+    let text = Printer::default().text(&value.to_value(0)?).map_err(|error| error.to_string())?;
     run.text(finish(text))
 }
 
@@ -135,8 +163,40 @@ fn base64_text(value: &Val) -> Outcome<String> {
     })
 }
 
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// The bytes of padded base32, or where it is wrong.
+fn base32_bytes(text: &str) -> Result<Vec<u8>, usize> {
+    let text: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let digits = text.iter().position(|byte| *byte == b'=').unwrap_or(text.len());
+    if text.len() % 8 != 0 || text.len() - digits > 6 {
+        return Err(digits / 8 * 8);
+    }
+    if let Some(at) = text[digits..].iter().position(|byte| *byte != b'=') {
+        return Err(digits + at);
+    }
+    let (mut out, mut bits, mut count) = (Vec::new(), 0u64, 0);
+    for (at, byte) in text[..digits].iter().enumerate() {
+        let digit = BASE32.iter().position(|letter| letter == byte).ok_or(at)?;
+        bits = bits << 5 | digit as u64;
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    Ok(out)
+}
+
+fn adler32(bytes: &[u8]) -> u32 {
+    let (a, b) = bytes.iter().fold((1u32, 0u32), |(a, b), byte| {
+        let a = (a + u32::from(*byte)) % 65_521;
+        (a, (a + b) % 65_521)
+    });
+    b << 16 | a
+}
+
 fn base32(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut out = String::new();
     for chunk in bytes.chunks(5) {
         let mut block = [0u8; 8];
@@ -144,7 +204,7 @@ fn base32(bytes: &[u8]) -> String {
         let bits = u64::from_be_bytes(block);
         let shown = (chunk.len() * 8).div_ceil(5);
         for index in 0..8 {
-            let letter = LETTERS[(bits >> (35 - 5 * index) & 31) as usize] as char;
+            let letter = BASE32[(bits >> (35 - 5 * index) & 31) as usize] as char;
             out.push(if index < shown { letter } else { '=' });
         }
     }

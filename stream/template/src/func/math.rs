@@ -37,6 +37,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("int64", &[A], |_, a| Ok(Val::int64(to_int(&a[0])))),
     function("float64", &[A], |_, a| Ok(Val::Float(to_float(&a[0])))),
     function("atoi", &[Ty::Str], |_, a| Ok(Val::int(text(a, 0).parse().unwrap_or(0)))),
+    function("toDecimal", &[A], |_, a| {
+        let digits = super::strval(&a[0])?;
+        Ok(Val::int64(i64::from_str_radix(&digits, 8).unwrap_or(0)))
+    }),
     variadic("seq", &[], I, seq),
     function("until", &[I], |run, a| {
         let count = int(a, 0);

@@ -5,6 +5,7 @@ mod collection;
 mod date;
 mod encode;
 mod math;
+mod paths;
 mod regexp;
 mod strings;
 mod words;
@@ -72,14 +73,50 @@ const fn variadic(name: &'static str, params: &'static [Ty], rest: Ty, run: Run)
     Function { name, params, variadic: Some(rest), mutates: false, short_circuit: None, run }
 }
 
+/// Second names: sprig's `must…` variants of what fails here too instead of panicking, and old spellings.
+const ALIASES: &[(&str, &str)] = &[
+    ("mustAppend", "append"),
+    ("mustChunk", "chunk"),
+    ("mustCompact", "compact"),
+    ("mustDeepCopy", "deepCopy"),
+    ("mustFirst", "first"),
+    ("mustHas", "has"),
+    ("mustInitial", "initial"),
+    ("mustLast", "last"),
+    ("mustMerge", "merge"),
+    ("mustMergeOverwrite", "mergeOverwrite"),
+    ("mustPrepend", "prepend"),
+    ("mustPush", "append"),
+    ("mustRegexFindAll", "regexFindAll"),
+    ("mustRegexReplaceAll", "regexReplaceAll"),
+    ("mustRegexReplaceAllLiteral", "regexReplaceAllLiteral"),
+    ("mustRegexSplit", "regexSplit"),
+    ("mustRest", "rest"),
+    ("mustReverse", "reverse"),
+    ("mustSlice", "slice"),
+    ("mustUniq", "uniq"),
+    ("mustWithout", "without"),
+    ("must_date_modify", "mustDateModify"),
+    ("osBase", "base"),
+    ("osClean", "clean"),
+    ("osDir", "dir"),
+    ("osExt", "ext"),
+    ("osIsAbs", "isAbs"),
+    ("push", "append"),
+];
+
 /// Finds a function. Sprig's come first, as eKuiper registers them over Go's own.
 pub(crate) fn lookup(name: &str) -> Option<Function> {
+    if let Some((alias, of)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return lookup(of).map(|function| Function { name: alias, ..function });
+    }
     [
         strings::FUNCTIONS,
         math::FUNCTIONS,
         collection::FUNCTIONS,
         encode::FUNCTIONS,
         date::FUNCTIONS,
+        paths::FUNCTIONS,
         regexp::FUNCTIONS,
         builtin::FUNCTIONS,
     ]

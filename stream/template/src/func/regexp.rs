@@ -13,6 +13,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("regexMatch", &[S, S], |run, a| {
         Ok(Val::Bool(compile(run, text(a, 0)).is_ok_and(|regex| regex.is_match(text(a, 1)))))
     }),
+    function("mustRegexMatch", &[S, S], |run, a| Ok(Val::Bool(must(run, text(a, 0))?.is_match(text(a, 1))))),
+    function("mustRegexFind", &[S, S], |run, a| {
+        Ok(Val::str(must(run, text(a, 0))?.find(text(a, 1)).map_or("", |found| found.as_str())))
+    }),
     function("regexFind", &[S, S], |run, a| {
         Ok(Val::str(compile(run, text(a, 0))?.find(text(a, 1)).map_or("", |found| found.as_str())))
     }),
@@ -40,6 +44,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn compile(run: &mut Runtime, pattern: &str) -> Outcome<Regex> {
     run.charge(4096)?;
     edgeward_functions::regexp::compile(pattern).map_err(|error| format!("regexp: Compile(`{pattern}`): {error}"))
+}
+
+/// As [`compile`] for sprig's `must…` functions, which hand the error on instead of panicking with it.
+fn must(run: &mut Runtime, pattern: &str) -> Outcome<Regex> {
+    run.charge(4096)?;
+    edgeward_functions::regexp::compile(pattern)
 }
 
 /// A replacement may hold the whole text again in each of its references.

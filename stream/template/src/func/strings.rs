@@ -1,5 +1,7 @@
 //! Sprig's text functions.
 
+use rand::seq::SliceRandom as _;
+
 use super::words::{pascal, snake};
 use super::{Function, Ty, function, int, strslice, strval, text, variadic};
 use crate::exec::Runtime;
@@ -49,6 +51,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     function("indent", &[I, S], |run, a| indent(run, "", int(a, 0), text(a, 1))),
     function("nindent", &[I, S], |run, a| indent(run, "\n", int(a, 0), text(a, 1))),
+    function("wrap", &[I, S], |run, a| wrap(run, int(a, 0), "\n", text(a, 1), false)),
+    function("wrapWith", &[I, S, S], |run, a| {
+        wrap(run, int(a, 0), if text(a, 1).is_empty() { "\n" } else { text(a, 1) }, text(a, 2), true)
+    }),
+    function("shuffle", &[S], |run, a| {
+        let mut chars: Vec<char> = text(a, 0).chars().collect();
+        chars.shuffle(&mut rand::rng());
+        run.text(chars.into_iter().collect())
+    }),
     function("replace", &[S, S, S], |run, a| replace(run, text(a, 0), text(a, 1), text(a, 2))),
     function("plural", &[S, S, I], |_, a| Ok(a[if int(a, 2) == 1 { 0 } else { 1 }].clone())),
     function("snakecase", &[S], |run, a| run.text(snake(text(a, 0), '_'))),
@@ -184,6 +195,35 @@ fn indent(run: &mut Runtime, before: &str, spaces: i64, text: &str) -> Outcome<V
     run.charge(lines.saturating_mul(spaces))?;
     let pad = " ".repeat(spaces);
     run.text(format!("{before}{pad}{}", text.replace('\n', &format!("\n{pad}"))))
+}
+
+/// Lines of at most `width` bytes; a longer word is cut only if `cut` says so.
+fn wrap(run: &mut Runtime, width: i64, newline: &str, text: &str, cut: bool) -> Outcome<Val> {
+    let width = usize::try_from(width).unwrap_or(0).max(1);
+    run.charge((text.len() / width + 1).saturating_mul(newline.len()))?;
+    let text = text.as_bytes();
+    let space = |part: &[u8]| part.iter().position(|byte| *byte == b' ');
+    let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
+    while text.len() - at > width {
+        if text[at] == b' ' {
+            at += 1;
+            continue;
+        }
+        let fitting = text[at..=at + width].iter().rposition(|byte| *byte == b' ').map(|length| (length, 1));
+        let (length, skip) = match fitting {
+            Some(found) => found,
+            None if cut => (width, 0),
+            None => match space(&text[at + width..]) {
+                Some(more) => (width + more, 1),
+                None => break,
+            },
+        };
+        out.extend_from_slice(&text[at..at + length]);
+        out.extend_from_slice(newline.as_bytes());
+        at += length + skip;
+    }
+    out.extend_from_slice(&text[at..]);
+    run.text(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn replace(run: &mut Runtime, old: &str, new: &str, text: &str) -> Outcome<Val> {
