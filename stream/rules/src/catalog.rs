@@ -91,22 +91,28 @@ impl Catalog {
 
     /// Creates a stream or table. `SHARED`, formats and properties are checked first.
     pub(crate) async fn create(&self, create: CreateStream) -> Result<()> {
-        let name = create.name.clone();
-        self.check(&create)?;
-        if self.sources.read().contains_key(&name) {
+        self.check(&create, "Create")?;
+        if self.sources.read().contains_key(&create.name) {
             return Err(RulesError::refused(Code::Stream, create.exists()));
         }
         self.put(create).await
     }
 
-    /// Replaces a stream or table by a newer version of it.
+    /// Replaces a stream or table by a newer version of it; one that is not there is created.
     pub(crate) async fn replace(&self, mut create: CreateStream) -> Result<()> {
-        let old = self.get(create.kind, &create.name)?;
-        if let (Some(new), Some(old)) = (&mut create.options.extra, &old.options.extra) {
+        let old = self.stream(&create.name);
+        if let Some((new, old)) =
+            create.options.extra.as_mut().zip(old.as_ref().and_then(|old| old.options.extra.as_ref()))
+        {
             *new = secrets::restored_text(new, old);
         }
-        self.check(&create)?;
-        create.may_replace(&old).map_err(|message| RulesError::refused(Code::Stream, message))?;
+        self.check(&create, "Replace")?;
+        let refuse = |message| RulesError::refused(Code::Stream, message);
+        match &old {
+            Some(old) if old.kind != create.kind => return Err(refuse(create.exists())),
+            Some(old) => create.may_replace(old).map_err(refuse)?,
+            None => {}
+        }
         self.put(create).await
     }
 
@@ -119,25 +125,23 @@ impl Catalog {
     }
 
     pub(crate) async fn drop(&self, kind: StreamKind, name: &str) -> Result<()> {
-        if self.get(kind, name).is_err() {
-            let message = kind.fails("Drop", &format!("{name} is not found"));
-            return Err(RulesError::not_found(message));
-        }
+        self.get(kind, name)?;
         self.store.delete(Kind::Source, name).await?;
         self.sources.write().remove(name);
         Ok(())
     }
 
-    fn check(&self, create: &CreateStream) -> Result<()> {
+    /// `action` is what the sentences say fails.
+    fn check(&self, create: &CreateStream, action: &str) -> Result<()> {
         check_name(create.kind.word(), &create.name)?;
         let refuse = |message: String| RulesError::refused(Code::Stream, message);
         if create.kind == StreamKind::Stream && create.options.datasource.is_none() {
-            return Err(refuse(format!("Create stream fails: option DATASOURCE of {} is missing.", create.name)));
+            return Err(refuse(create.kind.fails(action, &format!("option DATASOURCE of {} is missing", create.name))));
         }
         let opened =
             if is_lookup(create) { self.lookup(create).map(drop) } else { self.source(create, false).map(drop) };
         let format = self.format(create).map(drop);
-        opened.and(format).map_err(|error| refuse(create.kind.fails("Create", &error.to_string())))
+        opened.and(format).map_err(|error| refuse(create.kind.fails(action, &error.to_string())))
     }
 
     /// Makes the source of a stream.

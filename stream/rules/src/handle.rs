@@ -8,7 +8,7 @@ use edgeward_connect::{Connections, Schemas, Services};
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{Statement, StreamKind, TableKind};
 use parking_lot::{Mutex, RwLock};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::{Catalog, described};
 use crate::conf::Confs;
@@ -146,20 +146,31 @@ impl Handle {
                 self.registry.world.catalog.create(*create).await?;
                 Ok(answer)
             }
-            Statement::Drop(kind, name) => self.drop_stream(kind, &name, false).await,
-            Statement::Describe(kind, name) => Ok(self.describe(kind, &name)?.to_string()),
-            Statement::Show(kind) => Ok(json!(self.stream_names(kind, None)).to_string()),
-            Statement::Explain(..) => Ok("TO BE SUPPORTED".into()),
+            Statement::Drop(kind, name) => {
+                let failed = |error: RulesError| match error.code() {
+                    Code::NotFound => RulesError::refused(Code::Stream, kind.fails("Drop", &error.to_string())),
+                    _ => error,
+                };
+                self.drop_stream(kind, &name, false).await.map_err(failed)
+            }
+            Statement::Describe(kind, name) => Ok(self.registry.world.catalog.get(kind, &name)?.described()),
+            Statement::Show(kind) => Ok(match self.stream_names(kind, None) {
+                names if names.is_empty() => format!("No {} definitions are found.", kind.word()),
+                names => names.join("\n"),
+            }),
+            Statement::Explain(kind, name) => {
+                self.registry.world.catalog.get(kind, &name).map(|_| "TO BE SUPPORTED".into())
+            }
             Statement::Select(_) => {
                 Err(RulesError::refused(Code::Stream, format!("Invalid stream statement: {}", sql.trim())))
             }
         }
     }
 
-    /// Replaces the definition of a stream or table; rules use it from their next start.
+    /// Replaces the definition of a stream or table, or makes one; rules use it from their next start.
     ///
     /// # Errors
-    /// No CREATE statement for this name, not defined yet, or not newer.
+    /// No CREATE statement for this name, or not newer.
     pub async fn replace_stream(&self, kind: StreamKind, name: &str, sql: &str) -> Result<String> {
         let _changes = self.registry.changes.lock().await;
         match edgeward_sql::parse(sql)? {

@@ -35,7 +35,11 @@ fn one(words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
             let body = if rest.is_empty() { "{}".to_owned() } else { last(rest, read)? };
             send("POST", format!("/plugins/functions/{name}/register"), body)
         }
+        ["show", kind @ ("streams" | "tables")] => statement(kind, &format!("SHOW {}", kind.to_uppercase())),
         ["show", ref rest @ ..] => get(all(rest)?),
+        ["describe", kind @ ("stream" | "table"), name] => {
+            statement(&format!("{kind}s"), &format!("DESCRIBE {} `{name}`", kind.to_uppercase()))
+        }
         ["describe", ref rest @ ..] => get(place(rest)?),
         ["drop", ref rest @ .., "-s" | "--stop", stop] => {
             let stop = if stop == "true" { "?stop=1" } else { "" };
@@ -53,10 +57,39 @@ fn one(words: &[&str], read: Read<'_>) -> anyhow::Result<Request> {
     }
 }
 
+fn statement(kinds: &str, sql: &str) -> anyhow::Result<Request> {
+    send("POST", format!("/{kinds}"), json!({"sql": sql}).to_string())
+}
+
+/// What a command prints of its answer: eKuiper's sentences, and JSON so that people can read it.
+pub(super) fn shown(words: &[String], answer: &str) -> String {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let answer = answer.trim_end();
+    let created = || answer.strip_prefix("Rule ")?.strip_suffix(" was created successfully.");
+    match (&words[..], created()) {
+        (["create", "rule", ..], Some(id)) => format!(
+            "Rule {id} was created successfully, please use 'bin/kuiper getstatus rule {id}' command to get rule status."
+        ),
+        (["validate", "rule", ..], _) => {
+            "The rule has been successfully validated and is confirmed to be correct.".into()
+        }
+        (["show", kind, ..], _) if answer == "[]" => {
+            format!("No {} definitions are found.", kind.strip_suffix('s').unwrap_or(kind))
+        }
+        _ if answer.starts_with(['{', '[']) => pretty(answer).unwrap_or_else(|| answer.to_owned()),
+        _ => answer.to_owned(),
+    }
+}
+
+fn pretty(json: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
 /// The path of everything of a kind.
 fn all(words: &[&str]) -> anyhow::Result<String> {
     Ok(match *words {
-        [kind @ ("streams" | "tables" | "rules" | "services")] => format!("/{kind}"),
+        [kind @ ("rules" | "services")] => format!("/{kind}"),
         ["plugins", kind] => plugins(kind)?,
         ["udfs"] => "/plugins/udfs".into(),
         ["service_funcs"] => "/services/functions".into(),
@@ -180,13 +213,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn answers_are_shown_as_ekuiper_shows_them() {
+        for (command, answer, expect) in [
+            ("create|stream|demo|() WITH ()", "Stream demo is created.", "Stream demo is created."),
+            (
+                "create|rule|r1|{}",
+                "Rule r1 was created successfully.",
+                "Rule r1 was created successfully, please use 'bin/kuiper getstatus rule r1' command to get rule status.",
+            ),
+            (
+                "validate|rule|r1|{}",
+                r#"{"sources":["demo"],"valid":true}"#,
+                "The rule has been successfully validated and is confirmed to be correct.",
+            ),
+            ("show|rules", "[]", "No rule definitions are found."),
+            ("show|schemas|protobuf", "[]", "No schema definitions are found."),
+            ("show|streams", "a\nb\n", "a\nb"),
+            ("describe|rule|r1", r#"{"id":"r1","tags":[]}"#, "{\n  \"id\": \"r1\",\n  \"tags\": []\n}"),
+            ("describe|rule|r1", "{no json", "{no json"),
+        ] {
+            let words: Vec<String> = command.split('|').map(str::to_owned).collect();
+            assert_eq!(shown(&words, answer), expect, "{command}");
+        }
+    }
+
+    #[test]
     fn commands_are_requests() {
         let read = |path: &str| Ok(format!("{{\"file\":\"{path}\"}}"));
         for (command, method, path, body) in [
             ("create|stream|demo|() WITH ()", "POST", "/streams", r#"{"sql":"CREATE STREAM demo () WITH ()"}"#),
             ("create|rule|r1|-f|x", "POST", "/rules", r#"{"file":"x","id":"r1"}"#),
             ("create|rule|{}", "POST", "/rules", "{}"),
-            ("show|tables", "GET", "/tables", ""),
+            ("show|tables", "POST", "/tables", r#"{"sql":"SHOW TABLES"}"#),
+            ("describe|stream|a-b", "POST", "/streams", r#"{"sql":"DESCRIBE STREAM `a-b`"}"#),
+            ("show|rules", "GET", "/rules", ""),
             ("describe|rule|r1", "GET", "/rules/r1", ""),
             ("drop|table|t", "DELETE", "/tables/t", ""),
             ("getstatus|rule|r1", "GET", "/rules/r1/status", ""),

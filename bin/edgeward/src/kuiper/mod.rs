@@ -37,9 +37,15 @@ pub(crate) async fn run(options: KuiperOptions, tasks: Tasks) -> anyhow::Result<
 
 async fn command(options: &KuiperOptions, read: commands::Read<'_>) -> anyhow::Result<()> {
     let (request, file) = commands::request(&options.command, read)?;
+    if let [first, kind, .., flag, path] = &options.command[..]
+        && first == "create"
+        && matches!(flag.as_str(), "-f" | "--file")
+    {
+        output::line(format!("Creating a new {kind} from file {path}."));
+    }
     let answer = client::call(&options.rest, &request).await?;
     match file {
-        None => output::line(answer.trim_end()),
+        None => output::line(commands::shown(&options.command, &answer)),
         Some(file) => {
             std::fs::write(&file, answer).with_context(|| format!("write {file}"))?;
             output::line(format!("exported to {file}"));

@@ -30,21 +30,30 @@ fn commands_of_kuiper() {
     assert_eq!(ok(&program, &["create", "stream", "demo", with]), "Stream demo is created.");
     let rule = folder.path().join("rule.json");
     std::fs::write(&rule, r#"{"sql": "SELECT a FROM demo", "actions": [{"nop": {}}]}"#).unwrap();
-    ok(&program, &["create", "rule", "r1", "-f", rule.to_str().unwrap()]);
-    assert!(
-        ok(&program, &["getstatus", "rule", "r1"]).contains(r#""status": "running""#)
-            || ok(&program, &["getstatus", "rule", "r1"]).contains(r#""status":"running""#)
+    let file = rule.to_str().unwrap();
+    assert_eq!(
+        ok(&program, &["create", "rule", "r1", "-f", file]),
+        format!(
+            "Creating a new rule from file {file}.\nRule r1 was created successfully, please use 'bin/kuiper getstatus rule \
+             r1' command to get rule status."
+        )
     );
+    assert!(ok(&program, &["getstatus", "rule", "r1"]).starts_with("{\n  \"status\": \"running\",\n"));
+    let same = ok(&program, &["validate", "rule", "r2", "-f", file]);
+    assert!(same.ends_with("The rule has been successfully validated and is confirmed to be correct."), "{same}");
+    let table = ok(&program, &["describe", "stream", "demo"]);
+    assert!(table.starts_with("Fields\n-----") && table.contains("\nTYPE: simulator"), "{table}");
+    assert_eq!(ok(&program, &["show", "tables"]), "No table definitions are found.");
     assert_eq!(ok(&program, &["stop", "rule", "r1"]), "Rule r1 was stopped.");
     let script = r#"{"script": "function one(a) { return a + 1 }"}"#;
     ok(&program, &["create", "script", "one", script]);
-    assert_eq!(ok(&program, &["show", "scripts"]), r#"["one"]"#);
+    assert_eq!(ok(&program, &["show", "scripts"]), "[\n  \"one\"\n]");
     let export = folder.path().join("export.json");
     ok(&program, &["export", "ruleset", export.to_str().unwrap()]);
     ok(&program, &["drop", "rule", "r1"]);
     ok(&program, &["drop", "stream", "demo"]);
     ok(&program, &["import", "ruleset", "-f", export.to_str().unwrap()]);
-    assert_eq!(ok(&program, &["show", "streams"]), r#"["demo"]"#);
+    assert_eq!(ok(&program, &["show", "streams"]), "demo");
     let wrong = kuiper(&program, &["describe", "rule", "none"]).output().unwrap();
     assert!(!wrong.status.success());
 
@@ -55,7 +64,7 @@ fn commands_of_kuiper() {
     input.write_all(b"SELECT FROM\nshow streams\nSELECT one(a) AS b FROM demo\n").unwrap();
     let mut lines = BufReader::new(query.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("found"));
-    assert_eq!(lines.next().unwrap(), r#"["demo"]"#);
+    assert_eq!(lines.next().unwrap(), "demo");
     assert_eq!(lines.next().unwrap(), r#"[{"b":2}]"#);
     assert_eq!(lines.next().unwrap(), r#"[{"b":2}]"#);
     input.write_all(b"quit\n").unwrap();
