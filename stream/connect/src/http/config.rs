@@ -108,6 +108,12 @@ impl HttpConfig {
         })
     }
 
+    /// Method and address of a request, for errors.
+    pub(crate) fn line(&self, data: &Value) -> (String, String) {
+        let text = |template: &Template| template.render(data).unwrap_or_else(|error| error);
+        (text(&self.method).to_ascii_uppercase(), text(&self.url))
+    }
+
     /// Makes the request once. `data` is what its templates see.
     pub(crate) async fn request(&mut self, payload: &[u8], data: &Value) -> Result<Reply, Failure> {
         let bad = |error: ConnectError| Failure::Bad(error.to_string());
@@ -173,7 +179,7 @@ fn under(tokens: Arc<Map>, data: &Value) -> Value {
 fn judge(reply: Reply, answer: Answer) -> Result<Reply, Failure> {
     let status = reply.status;
     if !status.is_success() {
-        let text = format!("http status code {}", status.as_u16());
+        let text = format!("response code error: {}", status.as_u16());
         let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
         return Err(if passing { Failure::Passing(text) } else { Failure::Bad(text) });
     }
@@ -181,8 +187,8 @@ fn judge(reply: Reply, answer: Answer) -> Result<Reply, Failure> {
         let body: Option<Json> = serde_json::from_slice(&reply.body).ok();
         let code = body.as_ref().and_then(|body| body.get("code")).and_then(Json::as_f64);
         if !code.is_some_and(|code| (200.0..300.0).contains(&code)) {
-            let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(256)]).into_owned();
-            return Err(Failure::Bad(format!("http status code is not 200: {body}")));
+            let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
+            return Err(Failure::Bad(format!("response body error: {code}")));
         }
     }
     Ok(reply)

@@ -67,5 +67,5 @@ async fn answers_are_looked_up() {
     let got: Value = serde_json::from_str(&peer.line().await).unwrap();
     assert_eq!((&got["path"], &got["body"]), (&json!("/2/rows"), &json!("2")));
     assert_eq!(rows.connection(), Some(Connection::Connected));
-    assert_eq!(look(&*table("/503"), &[edgeward_engine::Value::Int(1)]).await.unwrap_err(), "http status code 503");
+    assert_eq!(look(&*table("/503"), &[edgeward_engine::Value::Int(1)]).await.unwrap_err(), "response code error: 503");
 }

@@ -7,6 +7,9 @@ use crate::SinkOptions;
 use crate::http::{Failure, HttpConfig};
 use crate::sink::{Encoder, Payloads};
 
+/// Most bytes of a payload that an error repeats.
+const TOLD: usize = 1_024;
+
 pub(super) struct RestSink {
     config: HttpConfig,
     encoder: Encoder,
@@ -23,16 +26,20 @@ impl RestSink {
     async fn post(&mut self, emission: &Emission) -> Result<(), SinkError> {
         self.encoder.encode(emission, &mut self.payloads)?;
         for (index, payload) in self.payloads.iter().enumerate() {
-            let outcome = self.config.request(payload, &self.encoder.data(emission, index)).await;
+            let data = self.encoder.data(emission, index);
+            let outcome = self.config.request(payload, &data).await;
             self.connection = match &outcome {
                 Err(Failure::Passing(text)) => Connection::Disconnected(text.clone()),
                 _ => Connection::Connected,
             };
             outcome.map_err(|failure| {
                 let passing = matches!(failure, Failure::Passing(_));
-                let (method, err) = (self.config.method.constant().unwrap_or("dynamic"), failure.text());
-                let text =
-                    format!("rest sink fails to send out the data:err={err} recoverAble={passing} method={method}");
+                let (method, path) = self.config.line(&data);
+                let (err, body) = (failure.text(), String::from_utf8_lossy(&payload[..payload.len().min(TOLD)]));
+                let text = format!(
+                    "rest sink fails to send out the data:err={err} recoverAble={passing} method={method} \
+                     path={path:?} request_body={body:?}"
+                );
                 if passing { SinkError::Recoverable(text) } else { SinkError::Rejected(text) }
             })?;
         }

@@ -69,6 +69,11 @@ async fn judges_answers() {
     }
     let nobody = send(&json!({"url": "http://127.0.0.1:1", "method": "POST"})).await;
     assert!(matches!(nobody, Err(SinkError::Recoverable(_))), "{nobody:?}");
+    let failed = send(&json!({"url": format!("{url}/500"), "method": "put"})).await.unwrap_err().to_string();
+    let (body, start) =
+        (ROWS.replace('"', "\\\""), "rest sink fails to send out the data:err=response code error: 500");
+    let expect = format!(r#"{start} recoverAble=true method=PUT path="{url}/500" request_body="{body}""#);
+    assert_eq!(failed, expect);
 }
 
 #[tokio::test]

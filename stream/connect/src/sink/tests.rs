@@ -130,6 +130,54 @@ async fn what_was_not_sent_is_sent_by_the_next_run() {
     second.sink.close().await;
 }
 
+/// What the killed program and the one after it have in common.
+fn on_disk(folder: &std::path::Path) -> Stage {
+    let properties =
+        json!({"enableCache": true, "memoryCacheThreshold": 2, "bufferPageSize": 2, "resendInterval": "5ms"});
+    stage(properties, Some(folder))
+}
+
+const KILLED_IN: &str = "EDGEWARD_TEST_KILLED_IN";
+
+/// Takes messages for a peer that is gone, and waits for its end.
+#[tokio::test]
+#[ignore = "the program that `pages_survive_kill_9` kills"]
+async fn the_program_that_is_killed() {
+    let Some(folder) = std::env::var_os(KILLED_IN) else { return };
+    let mut cached = on_disk(folder.as_ref());
+    cached.peer.is_gone(true);
+    for number in 0..11 {
+        cached.send(&[&format!(r#"[{{"n":{number}}}]"#)]).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn pages_survive_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sink::tests::the_program_that_is_killed", "--ignored"])
+        .env(KILLED_IN, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pages = || {
+        let folders = std::fs::read_dir(folder.path().join("r_r")).into_iter().flatten().flatten();
+        let files = folders.flat_map(|entry| std::fs::read_dir(entry.path()).into_iter().flatten().flatten());
+        files.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "page")).count()
+    };
+    // 0 and 1 are in memory, 2 to 9 in pages of two, 10 waits for its page.
+    until(|| pages() == 4).await;
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let mut next = on_disk(folder.path());
+    let expect: Vec<String> = (2..10).map(|number| format!(r#"[{{"n":{number}}}]"#)).collect();
+    next.peer.got(&expect.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    next.sink.close().await;
+    drop(next);
+    assert_eq!(pages(), 0);
+}
+
 #[tokio::test]
 async fn a_queue_of_its_own_does_not_hold_up_new_messages() {
     let properties = json!({

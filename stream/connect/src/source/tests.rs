@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use edgeward_engine::{Message, Source, SourceContext, SourceError, Step};
+use edgeward_engine::{Message, Sink, Source, SourceContext, SourceError, Step};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::unpack::Unpack;
 use super::*;
-use crate::testing::{props, start_source};
+use crate::testing::{props, start, start_source};
+use crate::{Encode, Hosts, SinkRequest, SourceRequest, UserConnectors};
 
 /// Emits what the test sends it.
 struct Feed(mpsc::Receiver<Vec<u8>>);
@@ -82,6 +83,40 @@ async fn the_latest_message_of_an_interval_is_kept() {
     assert_eq!(merged, [r#"{"id":0,"n":4}"#, r#"{"id":1,"n":3}"#]);
     let without = rows(json!({"interval": "1h", "mergeField": "no"}), payloads[..1].to_vec()).await;
     assert_eq!(without, [r#"{"error":"mergeField no not found in the message"}"#]);
+}
+
+/// A plugin with one source, which sends two packed payloads and ends.
+struct Plugin;
+
+impl UserConnectors for Plugin {
+    fn source(&self, kind: &str, request: &SourceRequest) -> Option<Result<Box<dyn Source>, ConnectError>> {
+        let (sender, feed) = mpsc::channel(2);
+        for row in [r#"{"a":1}"#, r#"{"a":2}"#] {
+            sender.try_send(packed("gzip", row.as_bytes())).unwrap();
+        }
+        // What the pipeline reads reaches the plugin too: the names are its own as well.
+        assert!(request.props.get("decompression").is_some());
+        (kind == "mine").then(|| Ok(Box::new(Feed(feed)) as Box<dyn Source>))
+    }
+
+    fn sink(&self, _: &str, _: &SinkRequest, _: Encode) -> Option<Result<Box<dyn Sink>, ConnectError>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn sources_of_plugins_pass_the_pipeline() {
+    let hosts = Hosts { users: Some(Arc::new(Plugin)), ..Hosts::default() };
+    let create = "CREATE STREAM s () WITH (DATASOURCE=\"x\")";
+    for (properties, expect) in [
+        (json!({"decompression": "gzip"}), vec![r#"{"a":1}"#, r#"{"a":2}"#]),
+        (json!({"decompression": "gzip", "interval": "1h"}), vec![r#"{"a":2}"#]),
+    ] {
+        let (rows, ended) = start("mine", create, &properties, &hosts).unwrap().all().await;
+        assert_eq!((rows, ended), (expect.into_iter().map(str::to_owned).collect(), Ok(())), "{properties}");
+    }
+    assert!(start("mine", create, &json!({"decompression": "rar"}), &hosts).is_err());
+    assert!(start("yours", create, &json!({"decompression": "gzip"}), &hosts).is_err());
 }
 
 #[tokio::test]

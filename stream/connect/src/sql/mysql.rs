@@ -248,7 +248,7 @@ fn prove(plugin: &str, password: &str, salt: &[u8]) -> Option<Vec<u8>> {
         }
         "caching_sha2_password" => {
             let once = Sha256::digest(password);
-            Some(xor(&once, &Sha256::digest([&Sha256::digest(Sha256::digest(once))[..], salt].concat())))
+            Some(xor(&once, &Sha256::digest([&Sha256::digest(once)[..], salt].concat())))
         }
         _ => None,
     }
@@ -360,6 +360,21 @@ mod tests {
                 let _ = refusal(body);
             }
         }
+    }
+
+    #[test]
+    fn passwords_are_proved_and_not_sent() {
+        // Computed by another library from the published definitions.
+        let salt: Vec<u8> = (1..=20).collect();
+        for (plugin, expect) in [
+            ("caching_sha2_password", "746ebe205d56a0707acb3e796e834e0dd7b1d61743b26bd5202c7a623230c7c9"),
+            ("mysql_native_password", "b32bb3a583e1340c0a1108d58b1be49781ad8c2f"),
+        ] {
+            let proof = prove(plugin, "secret", &salt).unwrap();
+            assert_eq!(proof.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expect, "{plugin}");
+            assert_eq!(prove(plugin, "", &salt), Some(Vec::new()));
+        }
+        assert_eq!(prove("sha256_password", "secret", &salt), None);
     }
 
     #[test]
