@@ -21,7 +21,7 @@ impl Functions for Known {
     }
 
     fn select_only(&self, name: &str) -> bool {
-        ["changed_cols", "row_number"].iter().any(|only| name.eq_ignore_ascii_case(only))
+        name.eq_ignore_ascii_case("changed_cols")
     }
 
     fn check(&self, call: &Call) -> std::result::Result<(), String> {
@@ -42,11 +42,12 @@ pub(crate) fn functions(scripts: &Object<String, Json>) -> Result<Option<Users>>
             let script = self.0.iter().find(|script| *script.name == *name)?;
             Some(Arc::new(JsFunction::new(script.clone(), Limits::default())))
         }
+
+        fn script(&self, source: &str) -> Option<Arc<dyn edgeward_functions::UserFunction>> {
+            Some(Arc::new(JsFunction::of_graph(source)))
+        }
     }
 
-    if scripts.is_empty() {
-        return Ok(None);
-    }
     let mut read = Vec::with_capacity(scripts.len());
     for (name, json) in scripts {
         let (source, aggregate) = match json {

@@ -166,6 +166,8 @@ impl Core {
         let scene = Scene { cells: &self.cells, ..scene(tuple, &self.context) };
         let mut rows = Vec::with_capacity(1);
         match self.program.projection.run_row(&tuple.row, &scene, &mut self.analytic, &mut rows) {
+            // A script may keep a row for itself.
+            Ok(()) if rows.is_empty() => {}
             Ok(()) => {
                 self.metrics.emitted += 1;
                 out.push(Emission::of_rows(self.context.now, rows));

@@ -6,6 +6,8 @@ mod node;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use edgeward_functions::format::GoText;
+use edgeward_functions::json::{Numbers, parse};
 use edgeward_sql::ast::{Expr, Select, SelectField, Source};
 use edgeward_sql::{parse_expr, parse_select};
 use serde_json::Value as Json;
@@ -69,8 +71,8 @@ impl Graph {
     pub fn read(graph: &Json) -> Result<Graph, EngineError> {
         let Some(nodes) = graph.get("nodes").and_then(Json::as_object) else { return refuse("graph has no nodes") };
         let topo = graph.get("topo").unwrap_or(&Json::Null);
-        let reader = Reader { nodes, incoming: incoming(nodes, topo)?, steps: Cell::new(0) };
         check::check(nodes, topo)?;
+        let reader = Reader { nodes, incoming: incoming(nodes, topo)?, steps: Cell::new(0) };
         let mut branches: Vec<(Edge<'_>, Branch)> = Vec::new();
         for (id, node) in nodes.iter().filter(|(_, node)| text(node, "type") == "sink") {
             let edges = reader.incoming.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -145,9 +147,16 @@ impl<'a> Reader<'a> {
         }
         let kind = text(node, "nodeType");
         let applied = query.apply(kind, props, case);
-        applied.map_err(|error| EngineError::Plan(format!("parse {kind} {id} with {props} error: {error}")))?;
+        let told = |error| EngineError::Plan(format!("parse {kind} {id} with {} error: {error}", go_text(props)));
+        applied.map_err(told)?;
         Ok(query)
     }
+}
+
+/// Properties as Go prints them.
+fn go_text(props: &Json) -> String {
+    let value = parse(props.to_string().as_bytes(), Numbers::WholeAsInt).unwrap_or_default();
+    GoText(&value).to_string()
 }
 
 /// An expression of a property.

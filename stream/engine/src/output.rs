@@ -50,11 +50,11 @@ impl Core {
                 }
             }
         }
-        if sorted.is_empty() && (dropped || range.is_none()) {
+        if sorted.is_empty() && (dropped || range.is_none() || self.program.needs_a_row()) {
             return Ok(None);
         }
         comparable(&sorted, self.program.order_by.len()).map_err(|error| within("Order By", &error))?;
-        Ok(Some(self.message(sorted, range)))
+        self.message(sorted, range).map(Some)
     }
 
     /// The results of the aggregates for each group.
@@ -144,18 +144,25 @@ impl Core {
         Ok(true)
     }
 
-    fn message(&self, mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>, range: Option<Range>) -> Vec<Emission> {
+    fn message(
+        &self,
+        mut sorted: Vec<(Vec<Value>, Vec<OutRow>)>,
+        range: Option<Range>,
+    ) -> Result<Vec<Emission>, Error> {
         if !self.program.order_by.is_empty() {
             sorted.sort_by(|a, b| by_keys(&a.0, &b.0, &self.program.order_by));
         }
         let mut rows: Vec<OutRow> = sorted.into_iter().flat_map(|(_, rows)| rows).collect();
         rows.truncate(self.program.limit.unwrap_or(usize::MAX));
         let now = self.context.now;
+        if let Some(script) = self.program.projection.script.as_deref().filter(|script| script.aggregate) {
+            rows = script.all(&rows, &self.context)?;
+        }
         if range.is_none() && self.program.projection.has_srf() {
             // Without a window each row of a set-returning function is a message of its own.
-            return rows.into_iter().map(|row| Emission::of_rows(now, vec![row])).collect();
+            return Ok(rows.into_iter().map(|row| Emission::of_rows(now, vec![row])).collect());
         }
-        vec![Emission::of_rows(now, rows)]
+        Ok(vec![Emission::of_rows(now, rows)])
     }
 
     /// WHERE with aggregates over all rows of the window.

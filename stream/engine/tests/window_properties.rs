@@ -72,7 +72,9 @@ proptest! {
         trial.advance(now);
         let first = if event_time { rows.first().map_or(i64::MAX, |(t, _, _)| t - t % interval + interval) } else { interval };
         let ends = (0..).map(|index| first.saturating_add(index * interval)).take_while(|end| *end <= now);
-        let expect: Vec<String> = ends.map(|end| summary(&rows, end - length, end)).collect();
+        // A window without groups says nothing.
+        let summaries = ends.map(|end| summary(&rows, end - length, end));
+        let expect: Vec<String> = summaries.filter(|summary| summary != "[]").collect();
         prop_assert_eq!(drain(&mut trial), expect);
     }
 

@@ -22,4 +22,10 @@ pub trait UserFunction: Send + Sync + fmt::Debug {
 pub trait UserFunctions: Send + Sync + fmt::Debug {
     /// The function of a name, for one place in one rule: a function with state answers a new one each time. Must not block.
     fn find(&self, name: &str) -> Option<Arc<dyn UserFunction>>;
+
+    /// The `exec(msg, meta)` of a script that a graph rule brings along; none where nothing runs scripts. Must not block.
+    fn script(&self, source: &str) -> Option<Arc<dyn UserFunction>> {
+        let _ = source;
+        None
+    }
 }

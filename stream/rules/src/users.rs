@@ -16,4 +16,8 @@ impl UserFunctions for Functions {
     fn find(&self, name: &str) -> Option<Arc<dyn UserFunction>> {
         self.plugins.as_ref().and_then(|plugins| plugins.find(name)).or_else(|| self.services.find(name))
     }
+
+    fn script(&self, source: &str) -> Option<Arc<dyn UserFunction>> {
+        self.plugins.as_ref().and_then(|plugins| plugins.script(source))
+    }
 }

@@ -1,6 +1,6 @@
 //! What each kind of node adds to a query.
 
-use edgeward_sql::ast::{BinaryOp, Case, Expr, Select, SelectField, SortField};
+use edgeward_sql::ast::{BinaryOp, Call, Case, Expr, Select, SelectField, SortField};
 use edgeward_sql::parse_select;
 use serde_json::Value as Json;
 
@@ -49,6 +49,8 @@ pub(super) struct Query {
     picked: Option<Vec<SelectField>>,
     /// Rows stand for groups from here on.
     aggregated: bool,
+    /// The script at the end of the way, and whether it takes all rows of a window at once.
+    script: Option<(String, bool)>,
 }
 
 impl Query {
@@ -59,6 +61,7 @@ impl Query {
             computed: Vec::new(),
             picked: None,
             aggregated: false,
+            script: None,
         }
     }
 
@@ -74,6 +77,9 @@ impl Query {
 
     /// Adds an operator; `case` is the way out of a switch.
     pub(super) fn apply(&mut self, kind: &str, props: &Json, case: Option<usize>) -> Result<(), EngineError> {
+        if self.script.is_some() {
+            return refuse("what a script made cannot be worked on by this version; make the script the last operator");
+        }
         let expr = || expression(props.get("expr").unwrap_or(&Json::Null));
         match kind.to_ascii_lowercase().as_str() {
             "function" => self.compute(text(props, "expr")),
@@ -106,7 +112,15 @@ impl Query {
                 Ok(())
             }
             "switch" => self.switch(props, case),
-            "script" => refuse("scripts in graphs are not supported by this version; use a JavaScript function"),
+            "script" => {
+                let source = text(props, "script");
+                if source.is_empty() {
+                    return refuse("script is missing");
+                }
+                let aggregate = props.get("isAgg").and_then(Json::as_bool).unwrap_or(false);
+                self.script = Some((source.to_string(), aggregate));
+                Ok(())
+            }
             other => refuse(format!("unknown operator type {other}")),
         }
     }
@@ -192,7 +206,7 @@ impl Query {
 
     /// The whole statement.
     pub(super) fn select(self) -> Result<Select, EngineError> {
-        let Query { mut select, sources, computed, picked, .. } = self;
+        let Query { mut select, sources, computed, picked, script, .. } = self;
         if sources.len() > 1 {
             return refuse(format!("{} flow together without a join", sources.join(" and ")));
         }
@@ -206,6 +220,11 @@ impl Query {
                 picked.into_iter().chain(hidden).collect()
             }
         };
+        if let Some((source, aggregate)) = script {
+            let args = vec![Expr::Str(source), Expr::Bool(aggregate)];
+            let call = Call { name: crate::plan::SCRIPT.into(), args, filter: None, over: None };
+            select.fields.push(SelectField::Expr { expr: Expr::Call(Box::new(call)), alias: None, invisible: false });
+        }
         Ok(select)
     }
 }

@@ -48,7 +48,51 @@ pub(super) fn statement(plan: &Plan) -> Result<(), EngineError> {
         return refuse("Invalid option sendMetaToSink, it can not be applied to window");
     }
     hits(plan)?;
+    places(plan)?;
     duplicates(&select.fields)
+}
+
+/// Set-returning and window functions stand in the select list only, one set-returning function and not inside of anything.
+fn places(plan: &Plan) -> Result<(), EngineError> {
+    const SETS: [&str; 2] = ["unnest", "extract"];
+    let select = &plan.select;
+    let refuse = |text: String| Err(EngineError::Plan(text));
+    let clauses = [
+        ("where", select.condition.iter().collect::<Vec<_>>()),
+        ("join", select.joins.iter().filter_map(|join| join.on.as_ref()).collect()),
+        ("group by", select.group_by.iter().collect()),
+        ("having", select.having.iter().collect()),
+        ("order by", select.order_by.iter().map(|sort| &sort.expr).collect()),
+    ];
+    for (clause, expr) in clauses.iter().flat_map(|(clause, exprs)| exprs.iter().map(move |expr| (clause, *expr))) {
+        if first_call(expr, &SETS).is_some() {
+            return refuse(format!("{clause} clause shouldn't has set-returning-functions"));
+        }
+        if first_call(expr, &["row_number"]).is_some() {
+            return refuse("window functions can only be in select fields".into());
+        }
+    }
+    let mut sets = 0;
+    for field in &select.fields {
+        let SelectField::Expr { expr, .. } = field else { continue };
+        let is_set = |call: &&edgeward_sql::ast::Call| SETS.iter().any(|set| call.name.eq_ignore_ascii_case(set));
+        let own = match expr {
+            Expr::Call(call) => Some(&**call).filter(is_set),
+            _ => None,
+        };
+        let nested = match own {
+            Some(call) => call.args.iter().any(|arg| first_call(arg, &SETS).is_some()),
+            None => first_call(expr, &SETS).is_some(),
+        };
+        if nested {
+            return refuse("select clause shouldn't has nested set-returning-functions".into());
+        }
+        sets += usize::from(own.is_some());
+    }
+    if sets > 1 {
+        return refuse("select clause shouldn't has multi set-returning-functions".into());
+    }
+    Ok(())
 }
 
 /// What counts rows of a rule has no meaning where there are groups.

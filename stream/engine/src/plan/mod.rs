@@ -3,6 +3,7 @@
 mod check;
 mod lookup;
 mod project;
+mod script;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use edgeward_functions::{Error, UserFunctions, Value};
 use edgeward_sql::ast::{Expr as Syntax, JoinKind, Select, SelectField, WindowKind};
 
 pub(crate) use project::Projection;
+pub(crate) use script::CALL as SCRIPT;
 
 use crate::event_time::Timestamp;
 use crate::expr::{AggregateCall, AnalyticCall, Compiler, Expr, Numbering, Scene, Scope, ScopeInput, within};
@@ -212,8 +214,13 @@ impl Plan {
         let (mut aggregates, analytic, numberings) = (compiler.aggregates, compiler.analytic, compiler.numberings);
         let incremental = self.is_incremental(&aggregates);
         aggregates.iter_mut().for_each(|call| call.incremental = incremental);
+        // A count or sliding window counts and is triggered by every row: there WHERE looks at what it holds.
+        let counts = matches!(
+            select.window.as_ref().map(|window| &window.kind),
+            Some(WindowKind::Count(..) | WindowKind::Sliding(..))
+        );
         let (filter, late_filter) = match condition {
-            Some(condition) if !condition_aggregates.is_empty() => {
+            Some(condition) if counts || !condition_aggregates.is_empty() => {
                 (None, Some(Box::new((condition_aggregates, condition))))
             }
             other => (other, None),
@@ -257,6 +264,12 @@ impl Program {
     /// Whether an input is a lookup table.
     pub(crate) fn is_lookup(&self, input: usize) -> bool {
         matches!(self.tables.get(input), Some(Some((table, _))) if table.kind == TableKind::Lookup)
+    }
+
+    /// Whether a window without rows is no message: joins, groups and conditions after it let nothing through.
+    pub(crate) fn needs_a_row(&self) -> bool {
+        let filtered = self.late_filter.is_some() || self.having.is_some();
+        filtered || !self.joins.is_empty() || !self.group_by.is_empty()
     }
 
     /// Whether a window must keep its rows rather than running aggregates.

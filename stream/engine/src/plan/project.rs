@@ -6,6 +6,7 @@ use std::sync::Arc;
 use edgeward_functions::{Error, Map, Run, Srf, Value, lookup};
 use edgeward_sql::ast::{Call, Expr as Syntax, Select, SelectField};
 
+use super::script::Script;
 use crate::analytic::AnalyticState;
 use crate::emission::{Header, OutRow};
 use crate::expr::{Compiler, Expr, Scene, within};
@@ -52,6 +53,8 @@ pub(crate) struct Projection {
     except: Vec<String>,
     srf: Option<Box<(Srf, Field)>>,
     changes: Vec<Changes>,
+    /// What makes other rows of these.
+    pub(crate) script: Option<Box<Script>>,
     send_nil: bool,
 }
 
@@ -79,6 +82,7 @@ impl Projection {
             except: Vec::new(),
             srf: None,
             changes: Vec::new(),
+            script: None,
             send_nil: options.send_nil_field,
         };
         let mut unnamed = 0;
@@ -136,6 +140,12 @@ impl Projection {
         unnamed: &mut usize,
         compiler: &mut Compiler<'_>,
     ) -> Result<(), EngineError> {
+        if let Syntax::Call(call) = syntax
+            && let Some(script) = Script::compile(call, compiler)?
+        {
+            self.script = Some(Box::new(script));
+            return Ok(());
+        }
         let name = match (alias, syntax) {
             (Some(alias), _) => alias.to_string(),
             (None, Syntax::Column(column)) => column.name.clone(),
@@ -150,9 +160,6 @@ impl Projection {
         if let Syntax::Call(call) = syntax
             && let Some(Run::Rows(srf)) = lookup(&call.name).map(|function| function.run)
         {
-            if self.srf.is_some() {
-                return Err(EngineError::Plan("only support one SRF function in select fields".into()));
-            }
             let [arg] = call.args.as_slice() else {
                 return Err(EngineError::Plan(format!("Expect 1 arguments but found {}.", call.args.len())));
             };
@@ -226,11 +233,12 @@ impl Projection {
             && self.except.is_empty()
             && self.srf.is_none()
             && self.changes.is_empty();
-        if !whole {
-            return self.run(scene, state, out);
+        match whole {
+            true => out.push(OutRow::Whole(row.clone(), self.send_nil)),
+            false => self.run(scene, state, out)?,
         }
-        out.push(OutRow::Whole(row.clone(), self.send_nil));
-        Ok(())
+        let script = self.script.as_deref().filter(|script| !script.aggregate);
+        script.map_or(Ok(()), |script| script.each(scene, out))
     }
 
     /// The output rows of one row; several only with a set-returning function.

@@ -69,6 +69,12 @@ impl JsFunction {
         JsFunction { script, limits, machine: Mutex::new(None) }
     }
 
+    /// The `exec(msg, meta)` of a graph rule.
+    pub fn of_graph(source: &str) -> JsFunction {
+        let script = Script { name: "exec".into(), source: source.into(), aggregate: false };
+        JsFunction::new(script, Limits::default())
+    }
+
     /// Runs the script once and looks for its function. Blocks at most as long as `limits.time`.
     ///
     /// # Errors

@@ -188,6 +188,11 @@ impl UserFunctions for Manager {
         }
         None
     }
+
+    #[cfg(feature = "javascript")]
+    fn script(&self, source: &str) -> Option<Arc<dyn UserFunction>> {
+        Some(Arc::new(crate::javascript::JsFunction::of_graph(source)))
+    }
 }
 
 /// What `/plugins/sources`, `/plugins/sinks` and `/plugins/functions` answer to POST and PUT: Go's `.so` files cannot be
