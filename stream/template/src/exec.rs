@@ -1,14 +1,14 @@
 //! Runs a tree over data: Go's `text/template/exec`, with limits.
 
-use std::rc::Rc;
-use std::sync::Arc;
+mod operand;
 
 use edgeward_functions::Value;
 
 use crate::Error;
 use crate::gofmt;
 use crate::node::{Arg, ArgKind, At, Branch, Call, Command, Node, Pipe, Template};
-use crate::value::{Dict, Elem, MAX_DEPTH, Outcome, Val, too_deep};
+use crate::runtime::Runtime;
+use crate::value::{Elem, Outcome, Val};
 
 /// What one execution may use.
 #[derive(Debug, Clone, Copy)]
@@ -26,75 +26,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits { output: 16 << 20, steps: 1_000_000, memory: 64 << 20, depth: 100 }
-    }
-}
-
-/// What functions need of the running template.
-pub(crate) struct Runtime {
-    memory: usize,
-    /// Every map made so far. Emptied at the end, because maps can contain each other in a circle.
-    dicts: Vec<Rc<Dict>>,
-}
-
-impl Runtime {
-    /// Accounts for `bytes` that are about to be made.
-    pub(crate) fn charge(&mut self, bytes: usize) -> Outcome<()> {
-        self.memory = self
-            .memory
-            .checked_sub(bytes)
-            .ok_or("template needs more memory than its limit; make less text or shorter lists")?;
-        Ok(())
-    }
-
-    pub(crate) fn list(&mut self, elem: Elem, items: Vec<Val>) -> Outcome<Val> {
-        self.charge(items.len() * size_of::<Val>() + 64)?;
-        Val::list(elem, items)
-    }
-
-    pub(crate) fn text(&mut self, text: String) -> Outcome<Val> {
-        self.charge(text.len() + 32)?;
-        Ok(Val::str(text))
-    }
-
-    pub(crate) fn dict(&mut self, elem: Elem, members: impl IntoIterator<Item = (Arc<str>, Val)>) -> Outcome<Val> {
-        let map: std::collections::BTreeMap<_, _> = members.into_iter().collect();
-        self.charge(map.len() * 64 + 128)?;
-        let dict = Rc::new(Dict { elem, map: map.into() });
-        self.dicts.push(dict.clone());
-        Ok(Val::Dict(dict))
-    }
-
-    /// The same value made of maps and lists of its own.
-    pub(crate) fn deep_copy(&mut self, value: &Val, depth: usize) -> Outcome<Val> {
-        if depth > MAX_DEPTH {
-            return Err(too_deep());
-        }
-        if value.is_map() {
-            let mut members = Vec::new();
-            for (key, item) in value.members() {
-                members.push((key, self.deep_copy(&item, depth + 1)?));
-            }
-            return self.dict(Elem::Any, members);
-        }
-        match value {
-            Val::Array(_) | Val::List(_) => {
-                let elem = if let Val::List(list) = value { list.elem } else { Elem::Any };
-                let mut items = Vec::new();
-                for item in value.items() {
-                    items.push(self.deep_copy(&item, depth + 1)?);
-                }
-                self.list(elem, items)
-            }
-            other => Ok(other.clone()),
-        }
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        for dict in &self.dicts {
-            dict.map.borrow_mut().clear();
-        }
     }
 }
 
@@ -423,98 +354,5 @@ impl<'t> Run<'t, '_> {
         let value = self.pipe(dot, pipe)?;
         self.depth -= 1;
         Ok(value)
-    }
-
-    /// The value of an operand without a wanted type.
-    pub(crate) fn constant(&mut self, dot: &Slot, arg: &'t Arg) -> Outcome<Val> {
-        Ok(match &arg.kind {
-            ArgKind::Dot => dot.value.clone(),
-            ArgKind::Bool(bool) => Val::Bool(*bool),
-            ArgKind::Str(text) => Val::Str(text.clone()),
-            ArgKind::Number(number) if number.is_float => Val::Float(number.float),
-            ArgKind::Number(number) => Val::int(number.int.ok_or_else(|| format!("{} overflows int", self.show(arg)))?),
-            ArgKind::Nil => Val::Nil,
-            _ => return self.operand(dot, arg, &[], None),
-        })
-    }
-
-    /// The value of a field, variable, chain, function or parenthesised pipeline, with arguments for a method.
-    pub(crate) fn operand(&mut self, dot: &Slot, arg: &'t Arg, args: &'t [Arg], last: Option<Val>) -> Outcome<Val> {
-        if let ArgKind::Pipe(pipe) = &arg.kind {
-            return self.nested(dot, pipe);
-        }
-        self.at = Some(At::Arg(arg));
-        match &arg.kind {
-            ArgKind::Field(fields) => self.fields(dot, dot.clone(), arg, fields, args, last),
-            ArgKind::Variable(name, fields) => {
-                let found = self.vars.iter().rev().find(|(known, _)| *known == &**name);
-                let slot = found.ok_or_else(|| format!("undefined variable: {name}"))?.1.clone();
-                if fields.is_empty() {
-                    if !args.is_empty() || last.is_some() {
-                        return Err(format!("can't give argument to non-function {}", self.show(arg)));
-                    }
-                    return Ok(slot.value);
-                }
-                self.fields(dot, slot, arg, fields, args, last)
-            }
-            ArgKind::Chain(inner, fields) => {
-                if matches!(inner.kind, ArgKind::Nil) {
-                    return Err(format!("indirection through explicit nil in {}", self.show(arg)));
-                }
-                let value = self.constant(dot, inner)?;
-                self.fields(dot, Slot { value, any: false }, arg, fields, args, last)
-            }
-            ArgKind::Function(function) => self.call(dot, function, At::Arg(arg), &[], None),
-            _ => self.constant(dot, arg),
-        }
-    }
-
-    fn fields(
-        &mut self,
-        dot: &Slot,
-        mut slot: Slot,
-        arg: &'t Arg,
-        fields: &'t [Box<str>],
-        args: &'t [Arg],
-        last: Option<Val>,
-    ) -> Outcome<Val> {
-        let count = fields.len();
-        let mut last = last;
-        for (index, field) in fields.iter().enumerate() {
-            let is_last = index + 1 == count;
-            let any = slot.value.holds_any();
-            let (args, last) = if is_last { (args, last.take()) } else { (&args[..0], None) };
-            slot = Slot { value: self.field(dot, &slot, field, arg, args, last)?, any };
-        }
-        Ok(slot.value)
-    }
-
-    fn field(
-        &mut self,
-        dot: &Slot,
-        slot: &Slot,
-        name: &'t str,
-        arg: &'t Arg,
-        args: &'t [Arg],
-        last: Option<Val>,
-    ) -> Outcome<Val> {
-        match &slot.value {
-            Val::Missing => Ok(Val::Missing),
-            Val::Nil => Err(format!("nil pointer evaluating interface {{}}.{name}")),
-            map @ (Val::Map(_) | Val::Dict(_)) => {
-                if !args.is_empty() || last.is_some() {
-                    return Err(format!("{name} is not a method but has arguments"));
-                }
-                Ok(map.member(name).unwrap_or(Val::Missing))
-            }
-            Val::Time(_) if crate::func::method(name).is_some() => {
-                let Some(method) = crate::func::method(name) else { return Ok(Val::Missing) };
-                self.method(dot, &slot.value, &method, At::Arg(arg), args, last)
-            }
-            other => {
-                let type_name = if slot.any { "interface {}" } else { other.type_name() };
-                Err(format!("can't evaluate field {name} in type {type_name}"))
-            }
-        }
     }
 }

@@ -13,6 +13,7 @@ mod gofmt;
 mod lex;
 mod node;
 mod parse;
+mod runtime;
 mod unquote;
 mod value;
 

@@ -1,7 +1,7 @@
 //! Sprig's lists, maps and defaults.
 
 use super::{Function, Ty, function, int, strval, text, variadic};
-use crate::exec::Runtime;
+use crate::runtime::Runtime;
 use crate::value::{Elem, MAX_DEPTH, Outcome, Val, too_deep};
 
 const A: Ty = Ty::Any;

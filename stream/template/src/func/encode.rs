@@ -7,8 +7,8 @@ use rand::RngExt as _;
 use sha2::Digest as _;
 
 use super::{Function, Ty, function, int, text};
-use crate::exec::Runtime;
 use crate::gofmt;
+use crate::runtime::Runtime;
 use crate::value::{Outcome, Val};
 
 const A: Ty = Ty::Any;

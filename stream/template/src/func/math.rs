@@ -1,7 +1,7 @@
 //! Sprig's arithmetic and conversions.
 
 use super::{Function, Ty, function, int, text, variadic};
-use crate::exec::Runtime;
+use crate::runtime::Runtime;
 use crate::unquote;
 use crate::value::{Elem, Outcome, Val};
 

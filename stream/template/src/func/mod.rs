@@ -10,7 +10,7 @@ mod regexp;
 mod strings;
 mod words;
 
-use crate::exec::Runtime;
+use crate::runtime::Runtime;
 use crate::value::{Outcome, Val};
 
 pub(crate) use date::{method, time_text};

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::{Function, Ty, function, int, text};
-use crate::exec::Runtime;
+use crate::runtime::Runtime;
 use crate::value::{Elem, Outcome, Val};
 
 const S: Ty = Ty::Str;

@@ -4,8 +4,8 @@ use rand::seq::SliceRandom as _;
 
 use super::words::{pascal, snake};
 use super::{Function, Ty, function, int, strslice, strval, text, variadic};
-use crate::exec::Runtime;
 use crate::gofmt;
+use crate::runtime::Runtime;
 use crate::value::{Elem, Outcome, Val};
 
 const S: Ty = Ty::Str;
