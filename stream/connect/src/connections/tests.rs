@@ -4,7 +4,8 @@ use edgeward_engine::Connection;
 use serde_json::json;
 
 use crate::mqtt::tests::mosquitto;
-use crate::testing::{emission, props, request, start, until};
+use crate::peer::{Peer, free_port};
+use crate::testing::{emission, props, request, start, until, until_some};
 use crate::{Connections, Hosts, ping, registry};
 
 #[tokio::test]
@@ -47,6 +48,22 @@ async fn says_whether_a_peer_answers() {
         ("memory", json!({"topic": "t"}), ""),
         ("mqtt", json!({"server": format!("tcp://{gone}")}), "found error when connecting"),
         ("mqtt", json!({"server": "x://"}), "invalid value for server"),
+        ("kafka", json!({"brokers": gone}), "cannot connect to"),
+        ("kafka", json!({"brokers": here, "saslAuthType": "plain"}), "saslUserName is required"),
+        ("nats", json!({"server": format!("nats://{gone}")}), "cannot connect to"),
+        ("neuron", json!({"url": format!("tcp://{gone}")}), "cannot connect to"),
+        ("neuron", json!({"url": "ipc:///no/such/socket"}), "cannot connect to /no/such/socket"),
+        ("redis", json!({"addr": gone}), "cannot connect to"),
+        ("redisPub", json!({"address": gone}), "cannot connect to"),
+        ("sql", json!({"url": format!("postgres://{gone}/d")}), "cannot connect to"),
+        ("sql", json!({"url": format!("mysql://{gone}/d")}), "cannot connect to"),
+        ("sql", json!({"url": "sqlite:///no/such/file"}), ""),
+        ("sql", json!({}), "url is required"),
+        ("websocket", json!({"addr": gone, "path": "/x"}), "cannot connect to"),
+        ("websocket", json!({"addr": gone}), "cannot reach"),
+        ("websocket", json!({"path": "/x"}), ""),
+        // Somebody listens, but says nothing: that is no server of this kind.
+        ("redis", json!({"addr": here}), "no answer"),
     ] {
         let got = ping(kind, &props(&properties)).await.map_or_else(|error| error.to_string(), |()| String::new());
         assert!(got.contains(expect) && got.is_empty() == expect.is_empty(), "{kind} {properties}: {got}");
@@ -56,6 +73,22 @@ async fn says_whether_a_peer_answers() {
     connections.create("down", "rest", props(&json!({"url": format!("http://{gone}")}))).unwrap();
     until(|| connections.get("up").unwrap().status == Connection::Connected).await;
     until(|| matches!(connections.get("down").unwrap().status, Connection::Disconnected(_))).await;
+}
+
+#[tokio::test]
+async fn real_servers_are_asked_to_let_the_client_in() {
+    let port = free_port().to_string();
+    let Some(_peer) = Peer::start("redis-server", &["--port", &port, "--save", "", "--requirepass", "geheim"]) else {
+        return;
+    };
+    let mut properties = json!({"addr": format!("127.0.0.1:{port}"), "password": "geheim"});
+    until_some(async || ping("redis", &props(&properties)).await.ok()).await;
+    let open = json!({"addr": properties["addr"]});
+    assert!(ping("redis", &props(&open)).await.unwrap_err().to_string().contains("NOAUTH"));
+    properties["password"] = json!("wrong");
+    assert!(ping("redis", &props(&properties)).await.unwrap_err().to_string().contains("invalid username-password"));
+    let Some((_mosquitto, server)) = mosquitto() else { return };
+    until_some(async || ping("mqtt", &props(&json!({"server": server}))).await.ok()).await;
 }
 
 #[tokio::test]

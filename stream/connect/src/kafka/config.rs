@@ -26,7 +26,8 @@ pub(super) struct Login {
 }
 
 impl Cluster {
-    fn read(props: &Props) -> Result<Cluster, ConnectError> {
+    /// Reads `brokers` and how to log in.
+    pub(super) fn read(props: &Props) -> Result<Cluster, ConnectError> {
         let text = props.text("brokers")?.unwrap_or("127.0.0.1:9092");
         let read = |text: &str| Target::read(("brokers", text.trim()), (&[], 9_092), props);
         let brokers = text.split(',').map(read).collect::<Result<_, _>>()?;

@@ -17,10 +17,10 @@ mod unpack;
 
 use edgeward_engine::{Sink, Source};
 
-use self::config::{SinkConfig, SourceConfig};
+use self::config::{Cluster, SinkConfig, SourceConfig};
 use crate::keep::Kept;
 use crate::sink::{Encoder, Payloads};
-use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
+use crate::{ConnectError, Hosts, Props, SinkOptions, SinkRequest, SourceRequest};
 
 /// The DATASOURCE is the topic.
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
@@ -32,4 +32,12 @@ pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Sourc
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {
     let config = SinkConfig::read(&request.props)?;
     Ok(Box::new(sink::KafkaSink::new(config, Encoder::new(options), Payloads::default())))
+}
+
+/// Connects and logs in, and that is all.
+///
+/// # Errors
+/// A property is wrong, or the server cannot be reached or refuses.
+pub(crate) async fn ping(props: &Props) -> Result<(), ConnectError> {
+    broker::connect(&Cluster::read(props)?).await.map(drop).map_err(ConnectError::Unreachable)
 }

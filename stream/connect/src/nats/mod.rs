@@ -13,7 +13,7 @@ use self::config::{Server, check_subject};
 use crate::keep::Kept;
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
-use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
+use crate::{ConnectError, Hosts, Props, SinkOptions, SinkRequest, SourceRequest};
 
 /// The DATASOURCE is the subject, with `*` and `>`.
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
@@ -33,4 +33,12 @@ pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Re
     }
     let server = Server::read(&request.props)?;
     Ok(Box::new(sink::NatsSink::new(server, subject, Encoder::new(options), Payloads::default())))
+}
+
+/// Connects and logs in, and that is all.
+///
+/// # Errors
+/// A property is wrong, or the server cannot be reached or refuses.
+pub(crate) async fn ping(props: &Props) -> Result<(), ConnectError> {
+    client::Client::connect(&Server::read(props)?).await.map(drop).map_err(ConnectError::Unreachable)
 }

@@ -109,9 +109,7 @@ struct Running {
 
 impl Listen<State> for Running {
     async fn listen(&mut self, line: &Line<'_, State>) -> Result<Never, String> {
-        let (mut conn, mut codec) = self.dial().await?;
-        conn.write(&PAIR.handshake()).await?;
-        conn.answer(PATIENCE, greeted).await?;
+        let (mut conn, mut codec) = dial(&self.address).await?;
         line.up();
         let mut frame = BytesMut::new();
         loop {
@@ -131,18 +129,20 @@ impl Listen<State> for Running {
     }
 }
 
-impl Running {
-    async fn dial(&self) -> Result<(Conn, FrameCodec), String> {
-        let codec = |framing| FrameCodec { framing, max: MAX_MESSAGE };
-        match &self.address {
-            Address::Tcp(target) => Ok((target.dial().await?, codec(Framing::Tcp))),
-            Address::Ipc(path) => {
-                let stream = UnixStream::connect(path).await;
-                let stream = stream.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
-                Ok((Conn::new(Box::new(stream)), codec(Framing::Ipc)))
-            }
+/// Connects and greets.
+pub(super) async fn dial(address: &Address) -> Result<(Conn, FrameCodec), String> {
+    let codec = |framing| FrameCodec { framing, max: MAX_MESSAGE };
+    let (mut conn, codec) = match address {
+        Address::Tcp(target) => (target.dial().await?, codec(Framing::Tcp)),
+        Address::Ipc(path) => {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
+            (Conn::new(Box::new(stream)), codec(Framing::Ipc))
         }
-    }
+    };
+    conn.write(&PAIR.handshake()).await?;
+    conn.answer(PATIENCE, greeted).await?;
+    Ok((conn, codec))
 }
 
 /// Takes the peer's handshake off the front.

@@ -14,7 +14,7 @@ use edgeward_engine::{Sink, Source};
 use self::config::{Address, SinkConfig};
 pub use self::link::NeuronLinks;
 use crate::sink::{Encoder, Payloads};
-use crate::{ConnectError, Hosts, SinkOptions, SinkRequest, SourceRequest};
+use crate::{ConnectError, Hosts, Props, SinkOptions, SinkRequest, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     Ok(Box::new(source::NeuronSource { address: Address::read(&request.props)?, links: hosts.neuron.clone() }))
@@ -24,4 +24,12 @@ pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -
     let config = SinkConfig::read(&request.props)?;
     let (encoder, payloads) = (Encoder::new(options.clone()), Payloads::default());
     Ok(Box::new(sink::NeuronSink { config, options, encoder, payloads, links: hosts.neuron.clone(), link: None }))
+}
+
+/// Connects and logs in, and that is all.
+///
+/// # Errors
+/// A property is wrong, or the server cannot be reached or refuses.
+pub(crate) async fn ping(props: &Props) -> Result<(), ConnectError> {
+    link::dial(&Address::read(props)?).await.map(drop).map_err(ConnectError::Unreachable)
 }

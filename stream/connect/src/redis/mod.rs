@@ -17,7 +17,7 @@ use crate::keep::Kept;
 use crate::lookup::Pool;
 use crate::sink::{Encoder, Payloads};
 use crate::template::Template;
-use crate::{ConnectError, Hosts, LookupRequest, LookupSource, SinkOptions, SinkRequest, SourceRequest};
+use crate::{ConnectError, Hosts, LookupRequest, LookupSource, Props, SinkOptions, SinkRequest, SourceRequest};
 
 /// `redisSub`.
 pub(crate) fn subscribe(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
@@ -48,4 +48,15 @@ pub(crate) fn lookup(request: &LookupRequest, _: &Hosts) -> Result<Box<dyn Looku
     let server = Server::read(&request.props, Some(db))?;
     let links = Pool::new(move || Link::new(server.clone()));
     Ok(Box::new(lookup::RedisLookup { links, data_type: DataType::read(&request.props)? }))
+}
+
+/// Connects and logs in, and that is all.
+///
+/// # Errors
+/// A property is wrong, or the server cannot be reached or refuses.
+pub(crate) async fn ping(props: &Props) -> Result<(), ConnectError> {
+    let mut asking = Vec::new();
+    resp::command(&[b"PING"], &mut asking);
+    let answer = Link::new(Server::read(props, None)?).calls(&asking, 1).await;
+    answer.map(drop).map_err(|failure| ConnectError::Unreachable(failure.text().to_owned()))
 }

@@ -23,7 +23,7 @@ use self::config::{SinkConfig, SourceConfig};
 use self::database::Database;
 use self::place::Place;
 use crate::lookup::Pool;
-use crate::{ConnectError, Hosts, LookupRequest, LookupSource, SinkOptions, SinkRequest, SourceRequest};
+use crate::{ConnectError, Hosts, LookupRequest, LookupSource, Props, SinkOptions, SinkRequest, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     let config = SourceConfig::read(&request.props)?;
@@ -47,4 +47,17 @@ pub(crate) fn lookup(request: &LookupRequest, _: &Hosts) -> Result<Box<dyn Looku
     let (dialect, table) = (place.dialect(), request.datasource.clone());
     dialect.name(&table).map_err(|reason| ConnectError::Invalid { key: "DATASOURCE", reason })?;
     Ok(Box::new(lookup::SqlLookup { dialect, table, databases: Pool::new(move || Database::new(place.clone())) }))
+}
+
+/// Connects and logs in, and that is all.
+///
+/// # Errors
+/// A property is wrong, or the server cannot be reached or refuses.
+pub(crate) async fn ping(props: &Props) -> Result<(), ConnectError> {
+    let reached = match Place::read(props)? {
+        // Opening a file would make it.
+        Place::File(_) => Ok(()),
+        place => Database::new(place).query("SELECT 1".to_owned()).await.map(drop),
+    };
+    reached.map_err(|failure| ConnectError::Unreachable(failure.text().to_owned()))
 }
