@@ -29,6 +29,8 @@ type Step = (&'static str, u64, u64);
 /// The nodes from the sources to the projection, numbered along the plan.
 pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetrics> {
     let (mut nodes, mut heads, mut index) = (Vec::new(), Vec::new(), 0);
+    // A source hands its rows to the operators at once: both worked last at the same time.
+    let invoked = |input: &Input<'_>| if input.received > 0 { core.metrics.last_invocation } else { 0 };
     for input in inputs.iter().filter(|input| !input.definition.is_lookup()) {
         index += 1;
         nodes.push(NodeMetrics {
@@ -36,6 +38,7 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
             exceptions: input.failed,
             connection: input.connection.clone(),
             connection_times: input.times.clone(),
+            last_invocation: invoked(input),
             ..counted(input.received, input.received)
         });
         if input.definition.decoded {
@@ -43,7 +46,7 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
             let name = format!("op_{index}_decoder_0");
             feed(&mut nodes, &[], &name);
             let out = input.received.saturating_sub(input.failed);
-            nodes.push(NodeMetrics { name, ..counted(input.received, out) });
+            nodes.push(NodeMetrics { name, last_invocation: invoked(input), ..counted(input.received, out) });
         }
         heads.push(nodes.len() - 1);
     }

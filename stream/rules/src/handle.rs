@@ -274,7 +274,7 @@ impl Handle {
     /// The rule is wrong.
     pub fn validate_rule(&self, json: &str) -> Result<Vec<String>> {
         let definition = Definition::parse(json, None, &self.registry.defaults())?;
-        Ok(self.registry.world.check(&definition)?.sources())
+        Ok(self.registry.world.check_all(&definition)?.sources())
     }
 
     /// The steps of a rule's plan.

@@ -17,6 +17,7 @@ mod handle;
 mod keys;
 mod life;
 mod metadata;
+mod needed;
 mod options;
 mod registry;
 mod rest;

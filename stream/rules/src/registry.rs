@@ -50,9 +50,7 @@ impl Registry {
                     continue;
                 }
             };
-            if let Err(error) = self.take_in(&definition) {
-                tracing::error!(rule = id, %error, "rule cannot be started");
-            }
+            self.begin(&definition);
         }
         Ok(())
     }
@@ -101,7 +99,7 @@ impl Registry {
         let definition = self.new_rule(id, text, 0)?;
         let id = definition.id.clone();
         self.save(&definition).await?;
-        self.take_in(&definition)?;
+        self.begin(&definition);
         Ok(id)
     }
 
@@ -130,11 +128,8 @@ impl Registry {
             let failed = || Err(RulesError::refused(Code::Io, error.to_string()));
             return results.into_iter().map(|result| result.and_then(|_| failed())).collect();
         }
-        let mut start = |id: String| match new.remove(&id) {
-            Some(definition) => self.take_in(&definition).map(|()| id),
-            None => Ok(id),
-        };
-        results.into_iter().map(|result| result.and_then(&mut start)).collect()
+        new.values().for_each(|definition| self.begin(definition));
+        results
     }
 
     /// Reads and checks a rule that is to be created; `more` are to be created with it.
@@ -150,17 +145,21 @@ impl Registry {
         if count + more + self.world.catalog.len() >= self.max_definitions {
             return Err(RulesError::refused(Code::Rule, "too many rules and streams; drop some or raise the limit"));
         }
-        self.world.check(&definition)?;
+        self.world.check_all(&definition)?;
         Ok(definition)
     }
 
-    /// Begins the life of a rule that is on disk.
-    fn take_in(self: &Arc<Self>, definition: &Definition) -> Result<()> {
+    /// Begins the life of a rule that is on disk. It is there even if it cannot run: its status says why.
+    fn begin(self: &Arc<Self>, definition: &Definition) {
         let rule = Rule::new(definition);
         // Nobody else knows the rule yet.
         let _commands = rule.commands.try_lock();
         self.rules.write().insert(definition.id.clone(), rule.clone());
-        if definition.triggered { self.engage(&rule, definition) } else { Ok(()) }
+        if definition.triggered
+            && let Err(error) = self.engage(&rule, definition)
+        {
+            tracing::error!(rule = definition.id, %error, "rule cannot be started");
+        }
     }
 
     /// Stops and removes all rules, with one write to the disk.
@@ -196,31 +195,36 @@ impl Registry {
         {
             let _changes = self.changes.lock().await;
             self.get(id)?;
-            self.save(&new).await?;
+            match new.temp {
+                // What was kept before must not come back.
+                true => self.world.store.delete(Kind::Rule, id).await?,
+                false => self.save(&new).await?,
+            }
         }
-        self.world.store.forget_state(id).await?;
         self.halt(&rule, "stopped by update").await;
         rule.redefine(&new);
-        if new.triggered {
-            self.engage(&rule, &new)?;
+        self.world.store.forget_state(id).await?;
+        if new.triggered
+            && let Err(error) = self.engage(&rule, &new)
+        {
+            tracing::error!(rule = id, %error, "rule cannot be started");
         }
         Ok(true)
     }
 
     /// Reads and checks what is to replace a rule.
     fn newer(&self, rule: &Rule, id: &str, text: &str) -> Result<Definition> {
-        let old = self.definition(rule)?;
+        let old: Map<String, Value> = serde_json::from_str(&rule.document()).unwrap_or_default();
+        let known = old.get("version").and_then(Value::as_str).unwrap_or_default();
         let mut new = Definition::parse(text, Some(id), &self.defaults())?;
-        secrets::restore(&mut new.document, &old.document);
+        secrets::restore(&mut new.document, &old);
         let new = Definition::new(new.document, Some(id), &self.defaults())?;
-        if !(new.version.is_empty() && old.version.is_empty()) && new.version <= old.version {
-            let message = format!(
-                "rule {id} already exists with version ({}), new version ({}) is lower",
-                old.version, new.version
-            );
+        let version = new.version.as_str();
+        if !(version.is_empty() && known.is_empty()) && version <= known {
+            let message = format!("rule {id} already exists with version ({known}), new version ({version}) is lower");
             return Err(RulesError::refused(Code::Rule, message));
         }
-        self.world.check(&new)?;
+        self.world.check_all(&new)?;
         Ok(new)
     }
 

@@ -9,7 +9,7 @@ use edgeward_functions::UserFunctions;
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{CreateStream, StreamKind};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, is_lookup};
 use crate::conf::{Confs, Scope};
 use crate::definition::Definition;
 use crate::error::{Code, Result, RulesError};
@@ -92,6 +92,20 @@ impl World {
     /// The steps of a rule's plan.
     pub(crate) fn explain(&self, definition: &Definition) -> Result<String> {
         Ok(self.check(definition)?.plan.explain()?)
+    }
+
+    /// As [`World::check`], and makes the sources once too: whatever refuses a new rule is known before it is kept.
+    pub(crate) fn check_all(&self, definition: &Definition) -> Result<Checked> {
+        let checked = self.check(definition)?;
+        for create in &checked.inputs {
+            if is_lookup(create) {
+                self.catalog.lookup(create)?;
+            } else {
+                self.catalog.source(create, false)?;
+                self.catalog.format(create)?;
+            }
+        }
+        Ok(checked)
     }
 
     fn sinks(&self, definition: &Definition, tasks: &Tasks) -> Result<Vec<SinkInput>> {

@@ -13,6 +13,7 @@ use crate::Handle;
 use crate::conf::Scope;
 use crate::error::{Code, Result, RulesError};
 use crate::go_json::{Reader, syntax_error};
+use crate::needed::keep_named;
 use crate::rest::schemas;
 use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
@@ -73,31 +74,33 @@ pub(crate) fn unreadable(content: &str) -> Option<Value> {
 }
 
 impl Handle {
-    /// `{streams, tables, rules}`: of the rules named and the streams they read, or of everything. Secrets are in it.
+    /// `{streams, tables, rules}`: of the rules named and the streams they read, or of everything. Secrets are in it; what
+    /// is not kept over a restart is not.
     pub(crate) fn ruleset(&self, only: Option<&[String]>) -> Result<Value> {
-        let wanted = |id: &String| only.is_none_or(|ids| ids.contains(id));
-        let rules: Vec<_> = {
-            let rules = self.registry.rules.read();
-            rules.iter().filter(|(id, _)| wanted(id)).map(|(id, rule)| (id.clone(), rule.clone())).collect()
-        };
-        let mut read = Vec::new();
-        for (_, rule) in &rules {
-            let select = edgeward_sql::parse_select(&self.registry.definition(rule)?.sql)?;
+        let known: Vec<_> = self.registry.rules.read().values().cloned().collect();
+        let (mut read, mut rules) = (Vec::new(), Map::new());
+        for rule in known {
+            let definition = self.registry.definition(&rule)?;
+            if definition.temp || only.is_some_and(|ids| !ids.contains(&definition.id)) {
+                continue;
+            }
+            let select = edgeward_sql::parse_select(&definition.sql)?;
             read.push(select.from.name);
             read.extend(select.joins.into_iter().map(|join| join.source.name));
+            rules.insert(definition.id, Value::from(&*rule.document()));
         }
         let of = |kind: StreamKind| -> Map<String, Value> {
-            let names = self.registry.world.catalog.names(kind, None);
-            let needed = names.into_iter().filter(|name| only.is_none() || read.contains(name));
-            let stored = needed.filter_map(|name| Some((name.clone(), self.registry.world.catalog.stream(&name)?)));
-            stored.map(|(name, create)| (name, create.to_string().into())).collect()
+            let names = self.registry.world.catalog.names(kind, None).into_iter();
+            let needed = names.filter(|name| only.is_none() || read.contains(name));
+            let created = needed.filter_map(|name| self.registry.world.catalog.stream(&name));
+            let kept = created.filter(|create| !create.options.temp);
+            kept.map(|create| (create.name.clone(), create.to_string().into())).collect()
         };
-        let rules: Map<String, Value> =
-            rules.into_iter().map(|(id, rule)| (id, Value::from(&*rule.document()))).collect();
         Ok(json!({"streams": of(StreamKind::Stream), "tables": of(StreamKind::Table), "rules": rules}))
     }
 
-    /// A whole export: the ruleset, configuration keys, files and scripts, and empty maps for the rest.
+    /// A whole export, or that of some rules and what they name: the ruleset, configuration keys, files and scripts, and
+    /// empty maps for the rest.
     pub(crate) fn export(&self, only: Option<&[String]>) -> Result<Value> {
         let mut all = self.ruleset(only)?;
         for key in EMPTY {
@@ -115,7 +118,17 @@ impl Handle {
         };
         all["uploads"] = self.uploads.texts().into_iter().map(upload).collect::<Map<_, _>>().into();
         all["scripts"] = self.scripts().into();
+        if only.is_some() {
+            keep_named(&mut all, &self.functions_of_services());
+        }
         Ok(all)
+    }
+
+    /// Functions, each with its service.
+    fn functions_of_services(&self) -> Vec<(String, String)> {
+        let services = &self.registry.world.services;
+        let service = |function: &str| Some(services.function(function).ok()?["ServiceName"].as_str()?.to_owned());
+        services.functions().into_iter().filter_map(|name| service(&name).map(|service| (name, service))).collect()
     }
 
     /// JavaScript functions by id, as they were created.

@@ -108,7 +108,7 @@ impl Handle {
             store: world.store.clone(),
             tasks: tasks.clone(),
         };
-        world.check(&definition)?;
+        world.check_all(&definition)?;
         let path = places(&definition, &world.hosts, &tasks)?;
         self.remove_trial(&id).await;
         let trial =
