@@ -185,7 +185,8 @@ impl Rule {
     fn flows(&self, functions: &Known, zone: &TimeZone) -> Result<Vec<Flow>> {
         match (&self.sql, &self.graph) {
             (Some(sql), None) => {
-                let select = edgeward_sql::parse_select_with(sql, functions).map_err(not_parsed)?;
+                let select = edgeward_sql::parse_select_with(sql, functions)
+                    .map_err(|error| Stop::Refused(Stage::Parse, format!("Parse SQL {sql} error: {error}.")))?;
                 Ok(vec![Flow { select, sink: self.sink_props().clone(), inline: BTreeMap::new() }])
             }
             (None, Some(graph)) => {

@@ -87,11 +87,11 @@ fn refusals() {
     for (case, line) in [
         (
             "{S;, rule: {sql: 'SELECT'}}",
-            "{\"name\":\"f#1\",\"ok\":false,\"error\":\"found \\\"EOF\\\", expected expression.\",\"stage\":\"parse\"}",
+            "{\"name\":\"f#1\",\"ok\":false,\"error\":\"Parse SQL SELECT error: found \\\"EOF\\\", expected expression..\",\"stage\":\"parse\"}",
         ),
         (
             "{S;, rule: {sql: 'SELECT nope(a) FROM s'}}",
-            "{\"name\":\"f#1\",\"ok\":false,\"error\":\"function nope not found\",\"stage\":\"parse\"}",
+            "{\"name\":\"f#1\",\"ok\":false,\"error\":\"Parse SQL SELECT nope(a) FROM s error: function nope not found.\",\"stage\":\"parse\"}",
         ),
         (
             "{streams: {s: CREATE STREAM s}}",

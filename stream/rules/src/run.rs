@@ -68,7 +68,9 @@ impl World {
 
     /// Plans a rule and makes its sinks once, to see whether it can be started.
     pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
-        let select = edgeward_sql::parse_select(&definition.sql)?;
+        let sql = &definition.sql;
+        let select = edgeward_sql::parse_select(sql)
+            .map_err(|error| RulesError::refused(Code::Parser, format!("Parse SQL {sql} error: {error}.")))?;
         let created = |name: &str| {
             let own = || definition.sources.iter().find(|create| create.name == name).cloned();
             self.catalog.stream(name).or_else(own)

@@ -19,6 +19,8 @@ pub(crate) struct ScopeInput {
 /// What names can mean.
 pub(crate) struct Scope {
     pub(crate) inputs: Vec<ScopeInput>,
+    /// The inputs in the order in which a joined row is asked for a column: a right join puts its right side first.
+    pub(crate) order: Vec<usize>,
     pub(crate) aliases: HashMap<String, Syntax>,
     pub(crate) users: Option<Arc<dyn UserFunctions>>,
 }
@@ -253,8 +255,8 @@ impl<'a> Compiler<'a> {
             ([input], []) | ([], [input]) => Ok(self.place(*input, name)),
             ([], []) => plan_error(format!("unknown field {name}")),
             _ => {
-                let mut inputs: Vec<usize> = declared.iter().chain(&open).copied().collect();
-                inputs.sort_unstable();
+                let has = |input: &usize| declared.contains(input) || open.contains(input);
+                let inputs: Vec<usize> = self.scope.order.iter().copied().filter(has).collect();
                 Ok(Expr::FirstSide(inputs.into_iter().map(|input| (input, (self.slot)(input, name))).collect()))
             }
         }

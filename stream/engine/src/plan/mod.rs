@@ -178,7 +178,11 @@ impl Plan {
                 definition: definition.clone(),
             })
             .collect();
-        Scope { inputs, aliases: aliases(&self.select), users: self.users.clone() }
+        let mut order = vec![0];
+        for (index, join) in self.select.joins.iter().enumerate() {
+            order.insert(if join.kind == JoinKind::Right { 0 } else { order.len() }, index + 1);
+        }
+        Scope { inputs, order, aliases: aliases(&self.select), users: self.users.clone() }
     }
 
     /// Compiles the operators; `slot` gives the slot of a column of an input.

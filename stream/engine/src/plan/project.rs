@@ -90,7 +90,7 @@ impl Projection {
             match field {
                 SelectField::All { except, replace } => {
                     projection.except.extend(except.iter().cloned());
-                    (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler));
+                    compiler.scope.order.iter().for_each(|input| projection.all(*input, compiler));
                     for (syntax, alias) in replace {
                         projection.except.retain(|name| name != alias);
                         let expr = compiler.aliased(alias, syntax)?;
@@ -99,7 +99,7 @@ impl Projection {
                 }
                 SelectField::Expr { expr: Syntax::Wildcard(stream), .. } => match stream {
                     Some(stream) => projection.all(compiler.input(stream)?, compiler),
-                    None => (0..compiler.scope.inputs.len()).for_each(|input| projection.all(input, compiler)),
+                    None => compiler.scope.order.iter().for_each(|input| projection.all(*input, compiler)),
                 },
                 SelectField::Expr { expr, alias, invisible } => {
                     projection.field(expr, alias.as_deref(), *invisible, &mut unnamed, compiler)?
