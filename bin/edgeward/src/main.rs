@@ -66,9 +66,11 @@ fn stream(mut log: LogOptions, options: &StreamOptions) -> anyhow::Result<ExitCo
     if let (None, Some(level)) = (&log.log, settings.log_level()?) {
         log.log = Some(logging::filter(level));
     }
-    run::service_within(settings.grace(), &log, |tasks| async move {
-        rules::serve(&options.data_dir, &settings, tasks).await
-    })
+    logging::init(&log, None, Some(&settings.log(&options.data_dir)))?;
+    run::service_within(
+        settings.grace(),
+        |tasks| async move { rules::serve(&options.data_dir, &settings, tasks).await },
+    )
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {

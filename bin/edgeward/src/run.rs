@@ -20,17 +20,17 @@ where
     F: FnOnce(Tasks) -> R,
     R: Future<Output = anyhow::Result<K>>,
 {
-    service_within(None, log, start)
+    logging::init(log, None, None)?;
+    service_within(None, start)
 }
 
-/// The same with another time for the end.
-pub(crate) fn service_within<F, R, K>(grace: Option<Duration>, log: &LogOptions, start: F) -> anyhow::Result<ExitCode>
+/// The same with another time for the end, when there is a log already.
+pub(crate) fn service_within<F, R, K>(grace: Option<Duration>, start: F) -> anyhow::Result<ExitCode>
 where
     F: FnOnce(Tasks) -> R,
     R: Future<Output = anyhow::Result<K>>,
 {
     let grace = grace.unwrap_or(GRACE);
-    logging::init(log, None)?;
     runtime()?.block_on(async {
         let tasks = Tasks::root("edgeward");
         let ended = ended();
@@ -64,7 +64,7 @@ where
     F: FnOnce(Tasks) -> R,
     R: Future<Output = anyhow::Result<ExitCode>>,
 {
-    logging::init(log, Some("warn"))?;
+    logging::init(log, Some("warn"), None)?;
     runtime()?.block_on(async {
         let tasks = Tasks::root("edgeward");
         let watcher = tasks.clone();

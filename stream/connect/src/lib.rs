@@ -56,7 +56,8 @@ mod validation_tests;
 mod websocket;
 mod wire;
 
-pub use self::http::{HttpHost, fetch};
+pub use self::http::{HttpHost, JsonPost, fetch};
+pub use self::tls::server_config;
 pub use connections::{CONNECTION_KINDS, ConnectionInfo, Connections, ping};
 pub use edgeward_engine::{LookupOptions, LookupQuery, LookupSource};
 pub use error::ConnectError;

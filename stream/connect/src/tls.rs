@@ -1,11 +1,12 @@
 //! The TLS properties common to all connectors with sockets.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -42,6 +43,24 @@ pub(crate) fn client_config(props: &Props, insecure: bool) -> Result<Arc<ClientC
         (Some(_), None) => return Err(ConnectError::Missing(KEY.0)),
         (None, Some(_)) => return Err(ConnectError::Missing(CHAIN.0)),
     }))
+}
+
+/// Settings of a server with the PEM files of its certificates and of its key; `name` is the section they come from
+/// (`basic.restTls`, `source.httpServerTls`).
+///
+/// # Errors
+/// A file cannot be read or is no PEM, or the key belongs to another certificate; the text names section, key and file.
+pub fn server_config(name: &str, certificates: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+    let bad = |property: &str, path: &Path, error: &dyn std::fmt::Display| {
+        format!("{name}.{property}: {}: {error}", path.display())
+    };
+    let chain = CertificateDer::pem_file_iter(certificates).and_then(|read| read.collect());
+    let chain: Vec<_> = chain.map_err(|error| bad("certfile", certificates, &error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad("keyfile", key, &error))?;
+    let builder = ServerConfig::builder_with_provider(edgeward_pki::tls::provider());
+    let builder = builder.with_safe_default_protocol_versions();
+    let config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
+    Ok(Arc::new(config.map_err(|error| bad("certfile", certificates, &error))?))
 }
 
 /// rustls knows no version below 1.2: asking for less allows 1.2 and 1.3.

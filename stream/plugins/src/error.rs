@@ -18,7 +18,7 @@ pub enum PluginError {
         source: std::io::Error,
     },
     /// A package that cannot be installed.
-    #[error("invalid plugin package: {0}")]
+    #[error("{0}")]
     Package(String),
     /// A name that would leave its folder.
     #[error("invalid name {0:?}: use letters, digits, '_', '-' and '.', and begin with a letter or digit")]
@@ -27,7 +27,7 @@ pub enum PluginError {
     #[error("{0} is not found")]
     Unknown(String),
     /// There is one already.
-    #[error("plugin {0} already exists; update or delete it")]
+    #[error("invalid name {0}: duplicate")]
     Exists(String),
     /// A symbol that another plugin has.
     #[error("{symbol} belongs to plugin {owner} already; rename it or delete that plugin")]
@@ -49,7 +49,7 @@ pub enum PluginError {
     #[error("{0}")]
     Body(String),
     /// A script that does not run.
-    #[error("invalid script: {0}")]
+    #[error("{0}")]
     Script(String),
     /// A limit of the options.
     #[error("{0}")]

@@ -73,9 +73,10 @@ async fn scripts() {
     let spread = "function spread(xs) { return Math.max(...xs) - Math.min(...xs) }";
     manager.create_script(&body("spread", spread, true)).await.unwrap();
     for (bad, expect) in [
-        (body("area", "function area() {}", false), "already exists"),
+        (body("area", "function area() {}", false), "script area already exists"),
+        (body("h", "function {", false), "failed to interpret script: "),
         (body("a/b", "", false), "invalid name"),
-        (body("g", "function h() {}", false), "does not define a function g"),
+        (body("g", "function h() {}", false), "cannot find function \"g\" in script"),
         ("{".into(), "Error decoding the json"),
     ] {
         let error = manager.create_script(&bad).await.unwrap_err().to_string();
@@ -135,7 +136,10 @@ async fn portables() {
     let (name, twice, total) = (own("managed"), own("twice"), own("total"));
     let body = package(folder.path(), &name);
     assert_eq!(manager.create_portable(&body).await.unwrap(), format!("portable plugin {name} is created"));
-    assert!(manager.create_portable(&body).await.unwrap_err().to_string().contains("already exists"));
+    let again = manager.create_portable(&body).await.unwrap_err().to_string();
+    assert_eq!(again, format!("invalid name {name}: duplicate"));
+    let exported = manager.exported_portables();
+    assert_eq!((exported.len(), exported[0].1.as_str()), (1, body.as_str()));
     let other = manager.create_portable(&package(folder.path(), &own("other"))).await.unwrap_err().to_string();
     let counter = own("counter");
     assert_eq!(other, format!("{counter} belongs to plugin {name} already; rename it or delete that plugin"));

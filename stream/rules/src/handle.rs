@@ -22,7 +22,7 @@ use crate::trace::Traces;
 use crate::transfer::{AsyncImports, Imported};
 use crate::trial::Trials;
 use crate::uploads::Uploads;
-use crate::{Hosts, Logs, Options, columns, rest, status};
+use crate::{Hosts, Logs, Options, Tracing, columns, rest, status};
 
 /// The rules service.
 #[derive(Debug)]
@@ -45,15 +45,22 @@ impl Rules {
         hosts.connections = Arc::new(Connections::new(&tasks));
         hosts.schemas = Arc::new(Schemas::open(&folder.join("schemas"))?);
         let services = Arc::new(Services::open(&folder.join("services"), &tasks)?);
+        if let Some(etc) = &options.etc_dir {
+            services.add_folder(&etc.join("services"));
+        }
         hosts.cache_dir = Some(folder.join("sinks"));
-        let confs = Arc::new(Confs::open(store.clone(), options.etc_dir.as_deref(), options.sink_options.clone())?);
+        let sinks = options.sink_options.clone();
+        let confs = Confs::open(store.clone(), options.etc_dir.as_deref(), sinks, options.plugins.clone())?;
+        let confs = Arc::new(confs);
         let catalog = Catalog::open(store.clone(), hosts.clone(), confs.clone())?;
+        let told = rest::trace::told(&store)?;
+        let traces = Traces::start(options.tracing.capacity, told.unwrap_or(options.tracing.target()), &tasks);
         let registry = Arc::new(Registry {
             world: World {
                 catalog,
                 confs,
                 shared: SharedStreams::default(),
-                traces: Traces::default(),
+                traces,
                 hosts,
                 plugins,
                 services,
@@ -77,6 +84,7 @@ impl Rules {
             trials: Trials::default(),
             uploads: Arc::new(Uploads::new(folder, options.allow_external_files)),
             logs: options.logs.clone(),
+            tracing: options.tracing.clone(),
         };
         let tls = options.rest_tls.as_ref().map(rest::tls::config).transpose()?;
         // Listening comes first: a taken port is told before any rule runs.
@@ -88,13 +96,14 @@ impl Rules {
             Some(address) => Some(rest::listen(address).await?),
             None => None,
         };
+        handle.registry.world.confs.settle().await?;
         handle.open_connections();
         handle.registry.boot()?;
         handle.import_init(folder, options.etc_dir.as_deref()).await?;
         if let Some((listener, address)) = listener {
             handle.address = Some(address);
             let (max_body_bytes, keys) = (options.max_body_bytes, options.authentication);
-            let behaviour = rest::Behaviour { tls, max_body_bytes, keys };
+            let behaviour = rest::Behaviour { tls, max_body_bytes, keys, audit: options.audit };
             rest::serve(listener, handle.clone(), behaviour, &tasks);
             tracing::info!(%address, "rules' REST started");
         }
@@ -117,6 +126,7 @@ pub struct Handle {
     pub(crate) trials: Trials,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) logs: Option<Logs>,
+    pub(crate) tracing: Tracing,
 }
 
 impl std::fmt::Debug for Handle {

@@ -39,4 +39,4 @@ mod users;
 pub use edgeward_connect::Hosts;
 pub use error::{Code, RulesError};
 pub use handle::{Handle, Rules};
-pub use options::{LogChange, Logs, Options, RestTls};
+pub use options::{LogChange, Logs, Options, RestTls, Tracing, log_level};

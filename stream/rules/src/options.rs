@@ -8,15 +8,29 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::trace::Target;
+
 /// Changes of the log; what is none stays.
 #[derive(Debug, Clone, Copy)]
 pub struct LogChange {
-    /// Write debug messages.
-    pub debug: Option<bool>,
+    /// Log from this level on: `trace`, `debug`, `info`, `warn` or `error`.
+    pub level: Option<&'static str>,
     /// Write to the console.
     pub console: Option<bool>,
     /// Write to files.
     pub file: Option<bool>,
+}
+
+/// The log level of one of eKuiper's names; none if it has no such name.
+pub fn log_level(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "trace" => "trace",
+        "debug" => "debug",
+        "info" => "info",
+        "warn" | "warning" => "warn",
+        "error" | "fatal" | "panic" => "error",
+        _ => return None,
+    })
 }
 
 /// Whoever keeps the log.
@@ -47,6 +61,34 @@ pub struct RestTls {
     pub certificates: PathBuf,
     /// PEM file of its private key (`keyfile`).
     pub key: PathBuf,
+}
+
+/// Traces (`openTelemetry` of kuiper.yaml).
+#[derive(Debug, Clone)]
+pub struct Tracing {
+    /// What the collector calls this program.
+    pub service: String,
+    /// The collector's address, `host:port` or a URL, OTLP over HTTP.
+    pub collector: String,
+    /// Send traces there from the start; `POST /tracer` changes it.
+    pub export: bool,
+    /// Traces kept in memory.
+    pub capacity: usize,
+}
+
+impl Default for Tracing {
+    /// eKuiper's.
+    fn default() -> Tracing {
+        let (service, collector) = ("kuiperd-service".into(), "localhost:4318".into());
+        Tracing { service, collector, export: false, capacity: 2_048 }
+    }
+}
+
+impl Tracing {
+    /// The collector, if traces are sent to one from the start.
+    pub(crate) fn target(&self) -> Option<Target> {
+        self.export.then(|| Target::new(&self.service, &self.collector))
+    }
 }
 
 /// Options of the rules service.
@@ -82,6 +124,10 @@ pub struct Options {
     pub plugins: Option<edgeward_plugins::Manager>,
     /// Where `/metrics` is served by itself (`basic.prometheus`, port 20499); REST has it too. None: only there.
     pub prometheus: Option<SocketAddr>,
+    /// Traces of the messages rules send.
+    pub tracing: Tracing,
+    /// Log every request to REST (`basic.enableRestAuditLog`).
+    pub audit: bool,
     /// What `PATCH /configs` changes of the log; none: those settings are taken and have no effect.
     pub logs: Option<Logs>,
     /// `POST /stop` ends the program.
@@ -107,6 +153,8 @@ impl Options {
             etc_dir: None,
             plugins: None,
             prometheus: None,
+            tracing: Tracing::default(),
+            audit: false,
             logs: None,
             allow_stop: false,
         }

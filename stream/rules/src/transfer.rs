@@ -18,8 +18,9 @@ use crate::rest::schemas;
 use crate::store::Kind;
 use crate::uploads::{Upload, Uploads};
 
-/// The maps of an export that this version never fills.
-const EMPTY: [&str; 2] = ["nativePlugins", "portablePlugins"];
+/// Go's plugins: the map of an export that is never filled.
+const NATIVE: &str = "nativePlugins";
+const PORTABLE: &str = "portablePlugins";
 pub(crate) const CONFIGS: [(&str, Scope); 3] =
     [("sourceConfig", Scope::Sources), ("sinkConfig", Scope::Sinks), ("connectionConfig", Scope::Connections)];
 /// The maps of an export in eKuiper's order.
@@ -103,9 +104,9 @@ impl Handle {
     /// empty maps for the rest.
     pub(crate) fn export(&self, only: Option<&[String]>) -> Result<Value> {
         let mut all = self.ruleset(only)?;
-        for key in EMPTY {
-            all[key] = json!({});
-        }
+        all[NATIVE] = json!({});
+        let plugins = self.registry.world.plugins.iter().flat_map(edgeward_plugins::Manager::exported_portables);
+        all[PORTABLE] = plugins.map(|(name, body)| (name, body.into())).collect::<Map<_, _>>().into();
         for (key, scope) in CONFIGS {
             all[key] = self.registry.world.confs.exported(scope).into();
         }
@@ -164,8 +165,22 @@ impl Handle {
         self.put_schema(kind, name, body, false).await
     }
 
-    /// Uploads, schemas and scripts come first: what follows may need them.
+    async fn import_plugin(&self, name: &str, body: &str) -> Result<()> {
+        let off = || RulesError::refused(Code::Undefined, "plugins are switched off in this program");
+        let plugins = self.registry.world.plugins.as_ref().ok_or_else(off)?;
+        plugins.update_portable(name, body).await.map(drop).map_err(RulesError::from)
+    }
+
+    /// Plugins, uploads, schemas and scripts come first: what follows may need them.
     async fn import_files(&self, all: &Map<String, Value>, done: &mut Imported) {
+        for (name, _) in section(all, NATIVE) {
+            let refused = RulesError::refused(Code::Undefined, edgeward_plugins::native_refusal(""));
+            done.note(NATIVE, &name, Err::<(), _>(refused));
+        }
+        for (name, body) in section(all, PORTABLE) {
+            let result = self.import_plugin(&name, &body).await;
+            done.note(PORTABLE, &name, result);
+        }
         for (name, text) in section(all, "uploads") {
             let upload: serde_json::Result<Upload> = serde_json::from_str(&text);
             let upload = upload.map_err(|error| RulesError::refused(Code::Undefined, error.to_string()));
@@ -206,12 +221,6 @@ impl Handle {
             RulesError::refused(Code::Undefined, reason)
         })?;
         let mut done = Imported::default();
-        for key in EMPTY {
-            for (name, _) in section(&all, key) {
-                let error = format!("{key} cannot be imported by this version");
-                done.note(key, &name, Err::<(), _>(RulesError::refused(Code::Undefined, error)));
-            }
-        }
         self.import_files(&all, &mut done).await;
         for (key, scope) in CONFIGS {
             for (plugin, keys) in section(&all, key) {
@@ -291,6 +300,9 @@ impl Handle {
         if let Some(plugins) = &self.registry.world.plugins {
             for (id, _) in self.scripts() {
                 plugins.delete_script(&id).await?;
+            }
+            for (name, _) in plugins.exported_portables() {
+                plugins.delete_portable(&name).await?;
             }
         }
         let clear =

@@ -101,7 +101,7 @@ impl Handle {
             catalog: mocked,
             confs: world.confs.clone(),
             shared: SharedStreams::default(),
-            traces: Traces::default(),
+            traces: Traces::start(1, None, &tasks),
             hosts: world.hosts.clone(),
             plugins: world.plugins.clone(),
             services: world.services.clone(),

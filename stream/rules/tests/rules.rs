@@ -347,3 +347,58 @@ fn every_route_has_a_scenario() {
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// The body of a request that must succeed.
+async fn ok(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let (status, _, answer) = call(address, method, path, body).await;
+    assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+    answer
+}
+
+/// What a collector gets while `/tracer` says so, in OTLP over HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_reach_a_collector() {
+    let (sender, mut taken) = tokio::sync::mpsc::channel::<Value>(64);
+    let take = move |body: String| {
+        let sender = sender.clone();
+        async move { drop(sender.try_send(serde_json::from_str(&body).unwrap())) }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let collector = listener.local_addr().unwrap();
+    let app = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    let folder = tempfile::tempdir().unwrap();
+    let (handle, tasks) = start(folder.path()).await;
+    let address = handle.rest_address().unwrap();
+    let tracer = |action: bool| {
+        json!({"action": action, "service_name": "lab", "collector_url": collector.to_string()}).to_string()
+    };
+    ok(address, "POST", "/tracer", &tracer(true)).await;
+    ok(address, "PUT", "/metadata/sources/simulator/confKeys/fast", r#"{"data":[{"a":1}],"interval":"20ms"}"#).await;
+    let sql = r#"{"sql":"CREATE STREAM demo () WITH (TYPE=\"simulator\", CONF_KEY=\"fast\", DATASOURCE=\"x\")"}"#;
+    ok(address, "POST", "/streams", sql).await;
+    ok(address, "POST", "/rules", r#"{"id":"traced","sql":"SELECT a FROM demo","actions":[{"nop":{}}]}"#).await;
+    ok(address, "POST", "/rules/traced/trace/start", r#"{"strategy":"always"}"#).await;
+    let patience = Duration::from_secs(60);
+    let got = tokio::time::timeout(patience, taken.recv()).await.unwrap().unwrap();
+    let resource = &got["resourceSpans"][0];
+    assert_eq!(resource["resource"]["attributes"][0]["value"]["stringValue"], "lab");
+    let spans = resource["scopeSpans"][0]["spans"].as_array().unwrap();
+    assert_eq!((&spans[0]["name"], &spans[1]["parentSpanId"]), (&json!("traced"), &spans[0]["spanId"]));
+    // The same trace is shown here.
+    let id = spans[0]["traceId"].as_str().unwrap();
+    let shown: Value = serde_json::from_str(&ok(address, "GET", &format!("/trace/{id}"), "").await).unwrap();
+    assert_eq!(shown["ChildSpan"][0]["SpanID"], spans[1]["spanId"]);
+
+    // The last word of /tracer holds after a restart, too.
+    stop(tasks).await;
+    while taken.try_recv().is_ok() {}
+    let (handle, tasks) = start(folder.path()).await;
+    let address = handle.rest_address().unwrap();
+    ok(address, "POST", "/rules/traced/trace/start", r#"{"strategy":"always"}"#).await;
+    assert!(tokio::time::timeout(patience, taken.recv()).await.unwrap().is_some());
+    ok(address, "POST", "/tracer", &tracer(false)).await;
+    stop(tasks).await;
+    server.abort();
+}

@@ -9,13 +9,15 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use edgeward_connect::HttpHost;
 use edgeward_plugins::{Fetch, ManagerOptions};
-use edgeward_rules::{Options, RestTls};
+use edgeward_rules::{Options, RestTls, Tracing};
 use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
 
 use super::values::Values;
 use crate::cli::RulesOptions;
+use crate::logging::{Destination, Rotation};
 
 /// Port of eKuiper's REST.
 const REST_PORT: u16 = 9081;
@@ -26,6 +28,9 @@ const SOURCE_PORT: u16 = 10081;
 /// Variable with eKuiper's base folder; `etc` is below it.
 const BASE: &str = "KuiperBaseKey";
 
+const REST_TLS: [&str; 2] = ["basic.restTls.certfile", "basic.restTls.keyfile"];
+const SOURCE_TLS: [&str; 2] = ["source.httpServerTls.certfile", "source.httpServerTls.keyfile"];
+
 /// The settings, every one checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -35,7 +40,7 @@ pub(crate) struct Settings {
     /// Key of sinks that encrypt.
     pub(super) aes_key: Option<Vec<u8>>,
     /// Where sources and sinks that serve HTTP listen.
-    pub(super) sources: SocketAddr,
+    sources: SocketAddr,
     prometheus: Option<SocketAddr>,
     timezone: TimeZone,
     /// Folder of command files.
@@ -69,8 +74,10 @@ impl Settings {
         if values.flag("basic.authentication") == Some(true) && etc.is_none() {
             bail!("basic.authentication: needs --etc DIR with the public keys in its folder mgmt");
         }
-        if values.text("basic.restTls.certfile").is_some() != values.text("basic.restTls.keyfile").is_some() {
-            bail!("basic.restTls: needs both certfile and keyfile");
+        for [certificates, key] in [REST_TLS, SOURCE_TLS] {
+            if values.text(certificates).is_some() != values.text(key).is_some() {
+                bail!("{}: needs both certfile and keyfile", certificates.trim_end_matches(".certfile"));
+            }
         }
         let rule = serde_json::Value::Object(values.section("rule"));
         edgeward_engine::RuleOptions::from_json(&rule).context("section rule")?;
@@ -94,15 +101,43 @@ impl Settings {
         if self.values.flag("basic.debug") == Some(true) {
             return Ok(Some("debug"));
         }
-        Ok(match self.values.text("basic.logLevel") {
-            None => None,
-            Some("trace") => Some("trace"),
-            Some("debug") => Some("debug"),
-            Some("info") => Some("info"),
-            Some("warn" | "warning") => Some("warn"),
-            Some("error" | "fatal" | "panic") => Some("error"),
-            Some(other) => bail!("basic.logLevel: must be debug, info, warn, error, fatal or panic, not {other}"),
-        })
+        let Some(name) = self.values.text("basic.logLevel") else { return Ok(None) };
+        let unknown = || format!("basic.logLevel: must be debug, info, warn, error, fatal or panic, not {name}");
+        edgeward_rules::log_level(name).map(Some).with_context(unknown)
+    }
+
+    /// Where the log goes: to standard error, unless `fileLog` takes its place.
+    pub(crate) fn log(&self, data: &Path) -> Destination {
+        let based = std::env::var_os(BASE).map(|base| PathBuf::from(base).join("log")).filter(|folder| folder.is_dir());
+        let flag = |key| self.values.flag(key).unwrap_or(false);
+        let whole = |key, default: u64| self.values.number(key).map_or(default, |number| number.unsigned_abs());
+        let hours = |key, default| Duration::from_secs(whole(key, default).saturating_mul(3_600));
+        let file = flag("basic.fileLog");
+        Destination {
+            console: !file || flag("basic.consoleLog"),
+            file,
+            rotation: Rotation {
+                folder: based.unwrap_or_else(|| data.join("log")),
+                size: whole("basic.rotateSize", 10 << 20),
+                time: hours("basic.rotateTime", 24),
+                count: usize::try_from(whole("basic.rotateCount", 3)).unwrap_or(usize::MAX),
+                max_age: hours("basic.maxAge", 72),
+            },
+            timestamps: !flag("basic.logDisableTimestamp"),
+        }
+    }
+
+    /// The server that sources and sinks share.
+    ///
+    /// # Errors
+    /// Its certificate or key cannot be used.
+    pub(super) fn http_host(&self) -> anyhow::Result<HttpHost> {
+        let host = HttpHost::new(self.sources);
+        let Some((certificates, key)) = self.values.text(SOURCE_TLS[0]).zip(self.values.text(SOURCE_TLS[1])) else {
+            return Ok(host);
+        };
+        let config = edgeward_connect::server_config("source.httpServerTls", certificates.as_ref(), key.as_ref());
+        config.map(|config| host.with_tls(config)).map_err(anyhow::Error::msg)
     }
 
     /// How long everything may take to end.
@@ -145,12 +180,23 @@ impl Settings {
         options
     }
 
+    fn tracing(&self) -> Tracing {
+        let (values, defaults) = (&self.values, Tracing::default());
+        let capacity = values.number("openTelemetry.localTraceCapacity").and_then(|count| count.try_into().ok());
+        Tracing {
+            service: values.text("openTelemetry.serviceName").map_or(defaults.service, str::to_owned),
+            collector: values.text("openTelemetry.remoteEndpoint").map_or(defaults.collector, str::to_owned),
+            export: values.flag("openTelemetry.enableRemoteCollector").unwrap_or(defaults.export),
+            capacity: capacity.unwrap_or(defaults.capacity),
+        }
+    }
+
     /// Options of the rules over a data folder.
     pub(super) fn rules(&self, data: &Path) -> Options {
         let defaults = Options::new(data);
         let (etc, values) = (self.etc.clone(), &self.values);
         let keys = etc.as_ref().map(|etc| etc.join("mgmt"));
-        let files = values.text("basic.restTls.certfile").zip(values.text("basic.restTls.keyfile"));
+        let files = values.text(REST_TLS[0]).zip(values.text(REST_TLS[1]));
         Options {
             rest: Some(self.rest),
             rest_tls: files.map(|(certificates, key)| RestTls { certificates: certificates.into(), key: key.into() }),
@@ -163,6 +209,8 @@ impl Settings {
             rule_options: values.section("rule"),
             sink_options: values.section("sink"),
             allow_external_files: self.external_files(),
+            tracing: self.tracing(),
+            audit: values.flag("basic.enableRestAuditLog").unwrap_or(false),
             ..defaults
         }
     }
@@ -236,6 +284,10 @@ mod tests {
             ("RULE__QOS", "1"),
             ("SINK__RESENDINTERVAL", "50ms"),
             ("STORE__SQLITE__NAME", "mine.db"),
+            ("BASIC__FILELOG", "true"),
+            ("BASIC__ROTATETIME", "2"),
+            ("BASIC__ROTATECOUNT", "7"),
+            ("BASIC__LOGDISABLETIMESTAMP", "true"),
             ("PORTABLE__RECVTIMEOUT", "100"),
             ("PORTABLE__PYTHONBIN", "python9"),
         ];
@@ -249,6 +301,10 @@ mod tests {
         assert_eq!(options.rule_options["qos"], 1);
         assert_eq!(options.sink_options["resendInterval"], 50);
         assert!(!options.allow_external_files);
+        let log = settings.log(Path::new("/d"));
+        assert_eq!((log.console, log.file, log.timestamps), (false, true, false));
+        assert_eq!((log.rotation.folder.to_str(), log.rotation.count), (Some("/d/log"), 7));
+        assert_eq!((log.rotation.time, log.rotation.size), (Duration::from_secs(7_200), 10 << 20));
         let plugins = settings.plugins(Path::new("/d"));
         assert_eq!(plugins.portable.recv_timeout, Duration::from_millis(100));
         assert_eq!((plugins.portable.python.to_str(), plugins.allow_files), (Some("python9"), false));
@@ -263,6 +319,7 @@ mod tests {
             ("BASIC__TIMEZONE", "Mars/Base", "basic.timezone: must be Local"),
             ("BASIC__AUTHENTICATION", "true", "basic.authentication: needs --etc"),
             ("BASIC__RESTTLS__KEYFILE", "k", "basic.restTls: needs both"),
+            ("SOURCE__HTTPSERVERTLS__CERTFILE", "c", "source.httpServerTls: needs both"),
             ("STORE__TYPE", "redis", "store.type: must be sqlite"),
             ("BASIC__AESKEY", "c2hvcnQ=", "basic.aesKey: must be 16, 24 or 32 bytes in base64"),
             ("RULE__QOS", "3", "section rule: invalid qos 3"),

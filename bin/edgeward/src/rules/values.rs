@@ -30,6 +30,13 @@ use Kind::{Flag, Number, Text, Time};
 const OBEYED: &[(&str, Kind)] = &[
     ("basic.debug", Flag),
     ("basic.logLevel", Text),
+    ("basic.consoleLog", Flag),
+    ("basic.fileLog", Flag),
+    ("basic.logDisableTimestamp", Flag),
+    ("basic.rotateTime", Number),
+    ("basic.maxAge", Number),
+    ("basic.rotateSize", Number),
+    ("basic.rotateCount", Number),
     ("basic.restIp", Text),
     ("basic.restPort", Number),
     ("basic.restTls.certfile", Text),
@@ -42,6 +49,7 @@ const OBEYED: &[(&str, Kind)] = &[
     ("basic.allowExternalFileAccess", Flag),
     ("basic.enablePrivateNet", Flag),
     ("basic.aesKey", Text),
+    ("basic.enableRestAuditLog", Flag),
     ("basic.gracefulShutdownTimeout", Time),
     ("rule.qos", Number),
     ("rule.checkpointInterval", Time),
@@ -66,24 +74,23 @@ const OBEYED: &[(&str, Kind)] = &[
     ("sink.resendIndicatorField", Text),
     ("source.httpServerIp", Text),
     ("source.httpServerPort", Number),
+    ("source.httpServerTls.certfile", Text),
+    ("source.httpServerTls.keyfile", Text),
     ("store.type", Text),
     ("store.sqlite.name", Text),
     ("portable.pythonBin", Text),
     ("portable.initTimeout", Time),
     ("portable.sendTimeout", Time),
     ("portable.recvTimeout", Time),
+    ("openTelemetry.serviceName", Text),
+    ("openTelemetry.enableRemoteCollector", Flag),
+    ("openTelemetry.remoteEndpoint", Text),
+    ("openTelemetry.localTraceCapacity", Number),
 ];
 
 /// Keys of eKuiper, and sections of such, that change nothing here.
 const IGNORED: &[&str] = &[
-    "basic.consoleLog",
-    "basic.fileLog",
-    "basic.logDisableTimestamp",
     "basic.syslog",
-    "basic.rotateTime",
-    "basic.maxAge",
-    "basic.rotateSize",
-    "basic.rotateCount",
     "basic.ip",
     "basic.port",
     "basic.pprof",
@@ -96,7 +103,6 @@ const IGNORED: &[&str] = &[
     "basic.connection",
     "basic.ResourceProfileConfig",
     "basic.metricsDumpConfig",
-    "basic.enableRestAuditLog",
     "basic.cfgStorageType",
     "basic.keepOpenTelemetryTrace",
     "connection",
@@ -115,12 +121,11 @@ const IGNORED: &[&str] = &[
     "rule.forceExitTimeout",
     "rule.notifySub",
     "rule.experiment",
-    "source.httpServerTls",
     "store.extStateType",
     "store.redis",
     "store.fdb",
     "store.pebble",
-    "openTelemetry",
+    "openTelemetry.enableLocalStorage",
 ];
 
 /// What was said, by the keys' own spelling.
@@ -287,11 +292,13 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_named() {
-        let yaml =
-            "basic:\n  syslog: {enable: true}\n  ignoreCase: false\n  colour: red\nopenTelemetry:\n  serviceName: k\n";
-        let mut values = read(yaml, &[("KUIPER__BASIC__ROTATECOUNT", "3"), ("KUIPER__SHAPE", "round")]).expect("valid");
+        let yaml = "basic:\n  syslog: {enable: true}\n  ignoreCase: false\n  colour: red\nopenTelemetry:\n  enableLocalStorage: true\n";
+        let mut values = read(yaml, &[("KUIPER__BASIC__PORT", "3"), ("KUIPER__SHAPE", "round")]).expect("valid");
         values.ignored.sort();
-        assert_eq!(values.ignored, ["basic.ignoreCase", "basic.rotateCount", "basic.syslog", "openTelemetry"]);
+        assert_eq!(
+            values.ignored,
+            ["basic.ignoreCase", "basic.port", "basic.syslog", "openTelemetry.enableLocalStorage"]
+        );
         assert_eq!(values.unknown, ["basic.colour", "SHAPE"]);
     }
 

@@ -49,3 +49,25 @@ fn command_files_run_at_start_and_when_they_change() {
     assert_eq!(streams(&program), r#"["one"]"#);
     assert_eq!(program.ok("GET", "/rules", "").trim(), "[]");
 }
+
+/// A ConfigMap's files are links through `..data`, a link to a folder that is replaced by a rename.
+#[test]
+fn a_new_version_of_a_config_map_runs() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path().join("mount");
+    let version = |name: &str, text: String| {
+        fs::create_dir_all(mount.join(name)).unwrap();
+        fs::write(mount.join(name).join("a.json"), text).unwrap();
+        symlink(name, mount.join("..data_tmp")).unwrap();
+        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    };
+    version("..1", file(&[("post", "/streams", stream("one"))]));
+    symlink("..data/a.json", mount.join("a.json")).unwrap();
+    let arguments = ["--rest-listen", "127.0.0.1:0", "--command-dir", mount.to_str().unwrap()];
+    let program = Program::start(&folder.path().join("data"), &arguments, &[]);
+    assert_eq!(program.ok("GET", "/streams", "").trim(), r#"["one"]"#);
+    version("..2", file(&[("post", "/streams", stream("two"))]));
+    fs::remove_dir_all(mount.join("..1")).unwrap();
+    eventually("the new version", || (program.ok("GET", "/streams", "").trim() == r#"["one","two"]"#).then_some(()));
+}

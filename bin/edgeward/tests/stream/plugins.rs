@@ -57,10 +57,15 @@ fn the_python_sdk_in_rules() {
     for (file, text) in &files {
         std::fs::write(folder.path().join(file), text).unwrap();
     }
+    let (beside, counter) = (folder.path().join("sources"), sdk::own("counter"));
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::write(beside.join(format!("{counter}.yaml")), "default:\n  count: 9\n").unwrap();
+    let form = json!({"about": {"description": {"en_US": "Counts for the tests"}}, "properties": {"default": []}});
+    std::fs::write(beside.join(format!("{counter}.json")), form.to_string()).unwrap();
     let package = folder.path().join("package.zip");
     let mut zip = Command::new(&python);
     zip.current_dir(folder.path()).args(["-m", "zipfile", "-c"]).arg(&package);
-    assert!(zip.args(files.iter().map(|(file, _)| file)).status().unwrap().success());
+    assert!(zip.args(files.iter().map(|(file, _)| file)).arg("sources").status().unwrap().success());
 
     let environment = [("KUIPER__PORTABLE__PYTHONBIN", python.to_str().unwrap())];
     let program = Program::start(&folder.path().join("data"), &["--rest-listen", "127.0.0.1:0"], &environment);
@@ -88,6 +93,50 @@ fn the_python_sdk_in_rules() {
     let rule = json!({"id": id, "sql": "SELECT n, name FROM counted", "actions": [action]});
     program.ok("POST", "/rules", &rule.to_string());
     line(&written, r#"{"n":2,"name":"here"}"#);
-    let status = program.ok("GET", &format!("/plugins/portables/{name}/status"), "");
+    let path = format!("/plugins/portables/{name}");
+    let status = program.ok("GET", &format!("{path}/status"), "");
     assert!(status.contains(r#""status":"running""#), "{status}");
+
+    // What a package brings beside its code: keys of a source, and its form.
+    let keys = program.ok("GET", &format!("/metadata/sources/yaml/{}", sdk::own("counter")), "");
+    assert!(keys.contains(r#""default":{"count":9}"#), "{keys}");
+    let form = program.ok("GET", &format!("/metadata/sources/{}", sdk::own("counter")), "");
+    assert!(form.contains("Counts for the tests"), "{form}");
+
+    // Not while a rule reads it; then it goes, and an import brings it back.
+    let (code, refused) = program.call("DELETE", &path, "");
+    assert!(code == 400 && refused.contains("is used by rule"), "{code} {refused}");
+    let exported: serde_json::Value = serde_json::from_str(&program.ok("GET", "/data/export", "")).unwrap();
+    let content = json!({"portablePlugins": exported["portablePlugins"]}).to_string();
+    for id in [id.as_str(), "doubles"] {
+        program.ok("DELETE", &format!("/rules/{id}"), "");
+    }
+    program.ok("DELETE", "/streams/counted", "");
+    crate::program::eventually("the plugin at rest", || (program.call("DELETE", &path, "").0 == 200).then_some(()));
+    assert_eq!(program.ok("GET", "/plugins/portables", "").trim(), "[]");
+    program.ok("POST", "/data/import?partial=1", &json!({"content": content}).to_string());
+    assert!(program.ok("GET", "/plugins/udfs", "").contains(&sdk::own("twice")));
+}
+
+/// A module with `alloc` and `echo`, which answers the arguments it is given; by hand, for want of a compiler.
+const ECHO: &[u8] = b"\0asm\x01\0\0\0\
+    \x01\x0c\x02\x60\x01\x7f\x01\x7f\x60\x02\x7f\x7f\x01\x7e\
+    \x03\x03\x02\0\x01\
+    \x05\x03\x01\0\x01\
+    \x07\x19\x03\x06memory\x02\0\x05alloc\0\0\x04echo\0\x01\
+    \x0a\x14\x02\x05\0\x41\x80\x08\x0b\x0c\0\x20\0\xad\x42\x20\x86\x20\x01\xad\x84\x0b";
+
+#[test]
+fn functions_of_wasm_modules() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = folder.path().join("plugins/wasm");
+    std::fs::create_dir_all(&modules).unwrap();
+    std::fs::write(modules.join("lab.wasm"), ECHO).unwrap();
+    std::fs::write(modules.join("bad.wasm"), b"\0asm").unwrap();
+    let program = Program::start(folder.path(), &["--rest-listen", "127.0.0.1:0"], &[]);
+    assert_eq!(program.ok("GET", "/plugins/udfs", "").trim(), r#"["echo"]"#);
+    numbers(&program);
+    let out = folder.path().join("out");
+    rule(&program, "echoes", r#"SELECT echo(n, "x") AS e FROM numbers WHERE n > 2"#, &out);
+    line(&out, r#"{"e":[3,"x"]}"#);
 }

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{handshake, protocol};
@@ -38,8 +38,11 @@ static LAGGED: Counter =
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-pub(super) async fn connection(stream: TcpStream, shared: Arc<Shared>, tasks: Tasks, place: OwnedSemaphorePermit) {
-    let _ = stream.set_nodelay(true);
+/// Serves one client, in the clear or over TLS.
+pub(super) async fn connection<S>(stream: S, shared: Arc<Shared>, tasks: Tasks, place: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     // An upgraded connection keeps its place for as long as it talks.
     let place = Arc::new(place);
     let answer = service_fn(|request| {

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod fetch;
 mod oauth;
+mod post;
 mod server;
 
 pub(crate) use answer::{MAX_MESSAGE_BYTES, next};
@@ -14,5 +15,6 @@ pub(crate) use client::{HttpClient, HttpError, Reply};
 pub(crate) use config::{Failure, HttpConfig, basic, check_url, pairs};
 pub use fetch::fetch;
 pub(crate) use oauth::Session;
+pub use post::JsonPost;
 pub use server::HttpHost;
 pub(crate) use server::{Listening, Role};

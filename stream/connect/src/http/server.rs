@@ -14,13 +14,17 @@ use edgeward_engine::{Connection, Emitter, SourceContext};
 use edgeward_service::{Backoff, Tasks};
 use http::Method;
 use parking_lot::Mutex;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, Semaphore, broadcast};
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::connection;
 
 /// Connections served at a time; further ones wait.
 const MAX_CONNECTIONS: usize = 1_024;
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Messages that wait for one listening client; a slower one loses the oldest.
 const WAITING: usize = 1_024;
 
@@ -53,6 +57,8 @@ pub(super) struct Listener {
 /// The server and the paths it knows.
 pub struct HttpHost {
     address: SocketAddr,
+    /// None: in the clear.
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     /// The address it is bound to.
     bound: OnceCell<SocketAddr>,
@@ -130,7 +136,14 @@ impl Drop for Listening {
 impl HttpHost {
     /// A server that will listen at `address`; port 0 takes any.
     pub fn new(address: SocketAddr) -> HttpHost {
-        HttpHost { address, shared: Arc::default(), bound: OnceCell::new(), tasks: Tasks::root("http-host") }
+        HttpHost { address, tls: None, shared: Arc::default(), bound: OnceCell::new(), tasks: Tasks::root("http-host") }
+    }
+
+    /// The same over TLS (`source.httpServerTls`).
+    pub fn with_tls(self, config: Arc<ServerConfig>) -> HttpHost {
+        let mut host = self;
+        host.tls = Some(TlsAcceptor::from(config));
+        host
     }
 
     /// Starts the server if it does not run, and says where it listens.
@@ -141,8 +154,8 @@ impl HttpHost {
         let start = || async {
             let listener = TcpListener::bind(self.address).await?;
             let address = listener.local_addr()?;
-            let (shared, tasks) = (self.shared.clone(), self.tasks.clone());
-            self.tasks.spawn_until_cancelled("accept", accept(listener, shared, tasks));
+            let (shared, tls, tasks) = (self.shared.clone(), self.tls.clone(), self.tasks.clone());
+            self.tasks.spawn_until_cancelled("accept", accept(listener, tls, shared, tasks));
             Ok(address)
         };
         self.bound.get_or_try_init(start).await.copied()
@@ -216,7 +229,7 @@ fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(500), Duration::from_secs(30))
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: Tasks) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The semaphore is never closed.
@@ -226,9 +239,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: Tasks) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (shared, inner) = (shared.clone(), tasks.clone());
+        let (tls, shared, inner) = (tls.clone(), shared.clone(), tasks.clone());
         tasks.spawn_until_cancelled("connection", async move {
-            connection(stream, shared, inner, place).await;
+            let _ = stream.set_nodelay(true);
+            let Some(tls) = tls else { return connection(stream, shared, inner, place).await };
+            match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => connection(stream, shared, inner, place).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a client of the shared server failed its handshake"),
+                Err(_) => tracing::debug!("a client of the shared server did not finish its handshake"),
+            }
         });
     }
 }

@@ -12,9 +12,8 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::transport::Channel;
 
 use super::definition::{Interface, Protocol};
-use super::grpc;
 use super::method::{HttpRule, Method};
-use super::refused;
+use super::{grpc, msgpack, refused};
 use crate::format::protobuf;
 use crate::http::{HttpClient, escape, pairs};
 use crate::{ConnectError, Props, tls};
@@ -39,7 +38,12 @@ enum Way {
         headers: Arc<HeaderMap>,
     },
     /// A channel needs a runtime, which there may be none of when the function is made.
-    Grpc(tokio::sync::OnceCell<Channel>),
+    Grpc {
+        channel: tokio::sync::OnceCell<Channel>,
+        /// None: in the clear.
+        tls: Option<Arc<rustls::ClientConfig>>,
+    },
+    Msgpack,
 }
 
 impl std::fmt::Debug for Function {
@@ -63,7 +67,11 @@ impl Function {
                 let client = HttpClient::new(&tls::client_config(&props, false)?, PATIENCE);
                 Way::Rest { client: Arc::new(client), headers: Arc::new(headers(&props)?) }
             }
-            Protocol::Grpc | Protocol::MsgpackRpc => Way::Grpc(tokio::sync::OnceCell::new()),
+            Protocol::MsgpackRpc => Way::Msgpack,
+            Protocol::Grpc => {
+                let tls = grpc::tls(&interface.address, &*tls::client_config(&props, false)?);
+                Way::Grpc { channel: tokio::sync::OnceCell::new(), tls }
+            }
         };
         Ok(Function {
             name: name.to_owned(),
@@ -99,13 +107,13 @@ impl Function {
                 let output = Some(method.output());
                 Ok(Job::Rest { client: client.clone(), headers: headers.clone(), request, output })
             }
-            (Way::Grpc(channel), Method::Typed { method, .. }) => {
+            (Way::Grpc { channel, tls }, Method::Typed { method, .. }) => {
                 let row = arguments(&method.input(), args)?;
                 let message = protobuf::message(&method.input(), &row)?;
                 let channel = match channel.get() {
                     Some(channel) => channel.clone(),
                     None => {
-                        let made = grpc::channel(&self.address)?;
+                        let made = grpc::channel(&self.address, tls.as_ref())?;
                         // Somebody else may have been faster; then both work.
                         let _ = channel.set(made.clone());
                         made
@@ -113,7 +121,14 @@ impl Function {
                 };
                 Ok(Job::Grpc { channel, method: method.clone(), message: Box::new(message) })
             }
-            (Way::Grpc(_), Method::Schemaless(_)) => Err("gRPC needs a schema".into()),
+            (Way::Msgpack, Method::Typed { method, .. }) => {
+                let row = arguments(&method.input(), args)?;
+                let mut fields: Vec<_> = method.input().fields().collect();
+                fields.sort_unstable_by_key(prost_reflect::FieldDescriptor::number);
+                let args = fields.iter().map(|field| row.get(field.name()).cloned().unwrap_or_default()).collect();
+                Ok(Job::Msgpack { address: self.address.clone(), method: method.name().to_owned(), args })
+            }
+            (Way::Grpc { .. } | Way::Msgpack, Method::Schemaless(_)) => Err("this protocol needs a schema".into()),
         }
     }
 }
@@ -152,6 +167,7 @@ struct Request {
 enum Job {
     Rest { client: Arc<HttpClient>, headers: Arc<HeaderMap>, request: Request, output: Option<MessageDescriptor> },
     Grpc { channel: Channel, method: prost_reflect::MethodDescriptor, message: Box<DynamicMessage> },
+    Msgpack { address: String, method: String, args: Vec<Value> },
 }
 
 impl Job {
@@ -172,6 +188,11 @@ impl Job {
                 let answer = tokio::time::timeout(PATIENCE, call).await;
                 let message = answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))?;
                 Ok(protobuf::value_of(&message))
+            }
+            Job::Msgpack { address, method, args } => {
+                let call = msgpack::call(&address, &method, &args);
+                let answer = tokio::time::timeout(PATIENCE, call).await;
+                answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
             }
         }
     }

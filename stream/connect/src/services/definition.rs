@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::refused;
 use crate::ConnectError;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Definition {
+    /// Who made it, for people.
+    #[serde(default)]
+    pub(super) about: Value,
     pub(super) interfaces: BTreeMap<String, Interface>,
 }
 
 /// How a server is called.
 #[derive(Debug, Deserialize)]
 pub(super) struct Interface {
+    /// For people, in each language.
+    #[serde(default)]
+    description: Value,
+    #[serde(default)]
     pub(super) address: String,
     pub(super) protocol: Protocol,
     #[serde(default, rename = "schemaType")]
@@ -30,7 +37,7 @@ pub(super) struct Interface {
     pub(super) options: Map<String, Value>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Protocol {
     Rest,
@@ -39,7 +46,7 @@ pub(super) enum Protocol {
     MsgpackRpc,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SchemaType {
     #[default]
@@ -69,11 +76,24 @@ impl Definition {
 }
 
 impl Interface {
+    /// What a client sees; `functions` are the names in SQL. Secrets among the options stay secret.
+    pub(super) fn shown(&self, functions: Value) -> Value {
+        json!({
+            "Desc": self.description,
+            "Addr": self.address,
+            "Protocol": self.protocol,
+            "Schema": {"SchemaType": self.schema_type, "SchemaFile": self.schema_file},
+            "Functions": functions,
+            "Options": if self.options.is_empty() { Value::Null } else { self.options.clone().into() },
+        })
+    }
+
     fn check(&self, name: &str) -> Result<(), ConnectError> {
         let bad = |reason: &str| Err(refused(format!("invalid interface {name}: {reason}")));
         match (self.protocol, self.schema_type) {
-            (Protocol::MsgpackRpc, _) => bad("protocol msgpack-rpc is not supported by this version; use rest or grpc"),
-            (Protocol::Grpc, SchemaType::Schemaless) => bad("schemaless is only for the protocol rest"),
+            (Protocol::Grpc | Protocol::MsgpackRpc, SchemaType::Schemaless) => {
+                bad("schemaless is only for the protocol rest")
+            }
             (_, SchemaType::Protobuf) if self.schema_file.is_empty() => bad("schemaFile is missing"),
             (_, SchemaType::Schemaless) if self.functions.is_empty() => bad("functions is missing"),
             _ if self.address.is_empty() => bad("address is missing"),

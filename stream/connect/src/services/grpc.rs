@@ -1,20 +1,50 @@
 //! A call over gRPC with messages known only at run time.
 
+use std::io;
+use std::sync::Arc;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+/// Schemes of addresses that speak TLS; `tcp` and `http` do not.
+const TLS: [&str; 3] = ["https", "tls", "ssl"];
+
+/// Settings of a TLS connection, if the address asks for one.
+pub(super) fn tls(address: &str, config: &ClientConfig) -> Option<Arc<ClientConfig>> {
+    let (scheme, _) = address.split_once("://")?;
+    TLS.contains(&scheme).then(|| {
+        let mut config = config.clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Arc::new(config)
+    })
+}
+
 /// A connection that is made with the first call and again when it was lost.
-pub(super) fn channel(address: &str) -> Result<Channel, String> {
+pub(super) fn channel(address: &str, tls: Option<&Arc<ClientConfig>>) -> Result<Channel, String> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    if address.starts_with("https://") {
-        return Err("gRPC over TLS is not supported by this version; use tcp:// or http://".into());
-    }
     let endpoint = Endpoint::from_shared(format!("http://{}", rest.trim_end_matches('/')));
-    endpoint.map(|endpoint| endpoint.connect_lazy()).map_err(|error| error.to_string())
+    let endpoint = endpoint.map_err(|error| error.to_string())?;
+    let Some(config) = tls else { return Ok(endpoint.connect_lazy()) };
+    let connector = TlsConnector::from(config.clone());
+    let connect = move |uri: Uri| secured(connector.clone(), uri);
+    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(connect)))
+}
+
+async fn secured(connector: TlsConnector, uri: Uri) -> io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    Ok(TokioIo::new(connector.connect(name, stream).await?))
 }
 
 /// Calls a method.

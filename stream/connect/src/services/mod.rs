@@ -1,4 +1,4 @@
-//! External services: functions of SQL that are calls to a REST or gRPC server.
+//! External services: functions of SQL that are calls to a server over REST, gRPC or MessagePack-RPC.
 //!
 //! A service is a package: `NAME.json` with its interfaces, and `schemas/` with what they name. Every method of a protobuf
 //! schema is a function; without a schema the definition lists the functions. A registered service is one file in the folder
@@ -10,6 +10,7 @@ mod call;
 mod definition;
 mod grpc;
 mod method;
+mod msgpack;
 mod package;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use edgeward_functions::{UserFunction, UserFunctions};
 use edgeward_service::Tasks;
 use parking_lot::RwLock;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::ConnectError;
 use call::Function;
@@ -39,8 +40,8 @@ pub struct Services {
 
 /// A service that was read.
 struct Service {
-    /// `NAME.json` as it came.
-    document: Value,
+    /// What a client sees of it.
+    shown: Value,
     functions: BTreeMap<String, Arc<Function>>,
 }
 
@@ -73,13 +74,13 @@ impl Services {
         self.all.read().keys().cloned().collect()
     }
 
-    /// A service's definition, as it came.
+    /// A service as eKuiper shows it: `{About, Interfaces: {NAME: {Desc, Addr, Protocol, Schema, Functions, Options}}}`.
     ///
     /// # Errors
     /// There is none.
     pub fn get(&self, name: &str) -> Result<Value, ConnectError> {
         let all = self.all.read();
-        all.get(name).map(|service| service.document.clone()).ok_or_else(|| unknown("service", name))
+        all.get(name).map(|service| service.shown.clone()).ok_or_else(|| unknown("service", name))
     }
 
     /// Names of the functions of all services.
@@ -107,13 +108,27 @@ impl Services {
         }))
     }
 
+    /// Registers the services of an `etc/services` folder that are not there yet: each `NAME.json` with the schemas beside
+    /// it. One that cannot be read is logged and left out. Blocks.
+    pub fn add_folder(&self, folder: &Path) {
+        let Ok(package) = ServicePackage::from_folder(folder) else { return };
+        let new = package.names().filter(|name| !self.all.read().contains_key(*name));
+        let names: Vec<String> = new.map(str::to_owned).collect();
+        for name in names {
+            match self.create(&name, &package.only(&name)) {
+                Ok(()) => tracing::info!(name, "service of the configuration registered"),
+                Err(error) => tracing::error!(name, %error, "a service of the configuration cannot be used"),
+            }
+        }
+    }
+
     /// Registers a service. Blocks while it is written.
     ///
     /// # Errors
     /// The name is taken, the package is wrong, another service has one of its functions, or the disk fails.
     pub fn create(&self, name: &str, package: &ServicePackage) -> Result<(), ConnectError> {
         if self.all.read().contains_key(name) {
-            return Err(refused(format!("service {name} exists already; update or delete it")));
+            return Err(refused(format!("service {name} exist")));
         }
         self.put(name, package)
     }
@@ -171,9 +186,11 @@ impl Service {
     fn new(name: &str, package: &ServicePackage, tasks: &Tasks) -> Result<Service, ConnectError> {
         let document = package.definition(name)?;
         let definition = definition::Definition::read(&document)?;
-        let mut functions = BTreeMap::new();
+        let (mut functions, mut interfaces) = (BTreeMap::new(), Map::new());
         for (interface_name, interface) in &definition.interfaces {
+            let mut names = Vec::new();
             for (function, method) in method::methods(interface, package)? {
+                names.push(Value::from(function.as_str()));
                 let made = Function::new(&function, interface_name, interface, method, tasks)?;
                 if functions.insert(function.clone(), Arc::new(made)).is_some() {
                     return Err(refused(format!(
@@ -181,8 +198,10 @@ impl Service {
                     )));
                 }
             }
+            interfaces.insert(interface_name.clone(), interface.shown(names.into()));
         }
-        Ok(Service { document, functions })
+        let shown = json!({"About": definition.about, "Interfaces": interfaces});
+        Ok(Service { shown, functions })
     }
 }
 
@@ -195,7 +214,7 @@ impl UserFunctions for Services {
 }
 
 fn unknown(what: &str, name: &str) -> ConnectError {
-    ConnectError::UnknownService(format!("{what} {name} not found"))
+    ConnectError::UnknownService(format!("can't find the {what} with name {name}"))
 }
 
 fn refused(text: impl Into<String>) -> ConnectError {

@@ -87,6 +87,19 @@ impl ServicePackage {
         json!(self.0).to_string()
     }
 
+    /// Names of the definitions: the JSON files at the root.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let roots = self.0.keys().filter(|path| !path.contains('/'));
+        roots.filter_map(|path| path.strip_suffix(".json"))
+    }
+
+    /// The same without the definitions of other services.
+    pub(super) fn only(&self, name: &str) -> ServicePackage {
+        let own = format!("{name}.json");
+        let wanted = self.0.iter().filter(|(path, _)| path.contains('/') || **path == own || !path.ends_with(".json"));
+        ServicePackage(wanted.map(|(path, text)| (path.clone(), text.clone())).collect())
+    }
+
     /// `NAME.json`, or the only JSON file at the root.
     pub(super) fn definition(&self, name: &str) -> Result<Value, ConnectError> {
         let mut roots = self.0.iter().filter(|(path, _)| !path.contains('/') && path.ends_with(".json"));

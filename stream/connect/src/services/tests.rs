@@ -66,7 +66,10 @@ async fn services_are_kept() {
     assert!(error.contains("belongs to service lab"), "{error}");
     let (services, _tasks) = open(folder.path());
     assert_eq!(services.list(), ["lab"]);
-    assert_eq!(services.get("lab").unwrap()["interfaces"]["i"]["protocol"], "rest");
+    let shown = json!({"About": null, "Interfaces": {"i": {"Desc": null, "Addr": "http://127.0.0.1:1", "Protocol": "rest",
+        "Schema": {"SchemaType": "protobuf", "SchemaFile": "lab.proto"}, "Functions": ["Length", "weight_of"],
+        "Options": {"headers": {"X-Lab": "7"}}}}});
+    assert_eq!(services.get("lab").unwrap(), shown);
     let shown = json!({"FuncName": "weight_of", "ServiceName": "lab", "InterfaceName": "i",
         "Addr": "http://127.0.0.1:1", "MethodName": "Weigh"});
     assert_eq!(services.function("weight_of").unwrap(), shown);
@@ -89,7 +92,8 @@ async fn wrong_packages_are_refused() {
     check(&[("s.json", "{}")], "invalid service definition");
     check(&[("s.json", r#"{"interfaces":{}}"#)], "interfaces is empty");
     let interface = |text: &str| format!(r#"{{"interfaces":{{"i":{{"address":"http://h","protocol":{text}}}}}}}"#);
-    check(&[("s.json", &interface(r#""msgpack-rpc""#))], "msgpack-rpc is not supported");
+    check(&[("s.json", &interface(r#""msgpack-rpc""#))], "schemaFile is missing");
+    check(&[("s.json", &interface(r#""soap""#))], "invalid service definition: unknown variant");
     check(&[("s.json", &interface(r#""rest""#))], "schemaFile is missing");
     check(&[("s.json", &interface(r#""rest","schemaType":"schemaless""#))], "functions is missing");
     check(&[("s.json", &interface(r#""grpc","schemaType":"schemaless","functions":[{"name":"a"}]"#))], "only for");
@@ -207,12 +211,21 @@ async fn rest_is_called() {
 use edgeward_functions::Map;
 
 /// A gRPC server of the schema, over HTTP/2 with frames written by hand: no generated code is needed for it.
-async fn grpc_server() -> String {
+async fn grpc_server(tls: Option<tokio_rustls::TlsAcceptor>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let scheme = if tls.is_some() { "https" } else { "tcp" };
+    let address = format!("{scheme}://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            let stream: Box<dyn Both> = match &tls {
+                // A client that does not trust this server ends the handshake.
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_) => continue,
+                },
+                None => Box::new(stream),
+            };
             let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
                 let path = request.uri().path().to_owned();
                 let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
@@ -225,6 +238,9 @@ async fn grpc_server() -> String {
     });
     address
 }
+
+trait Both: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Both for T {}
 
 type Frames = http_body_util::StreamBody<
     futures::stream::Iter<std::vec::IntoIter<Result<hyper::body::Frame<bytes::Bytes>, std::convert::Infallible>>>,
@@ -255,7 +271,7 @@ fn answer(path: &str, body: &[u8]) -> http::Response<Frames> {
 async fn grpc_is_called() {
     let folder = tempfile::tempdir().unwrap();
     let (services, _tasks) = open(folder.path());
-    services.create("lab", &lab("grpc", &grpc_server().await)).unwrap();
+    services.create("lab", &lab("grpc", &grpc_server(None).await)).unwrap();
     let weight = call(&services, "weight_of", vec!["x".into(), 2.5.into()]).await.unwrap();
     let expect: Map = [("grams".into(), 25.0.into()), ("unit".into(), "g".into())].into();
     assert_eq!(weight, Value::Map(Arc::new(expect)));
@@ -264,4 +280,59 @@ async fn grpc_is_called() {
     services.update("lab", &lab("grpc", "tcp://127.0.0.1:1")).unwrap();
     let error = call(&services, "weight_of", vec!["x".into(), 2.5.into()]).await.unwrap_err();
     assert!(error.starts_with("call func weight_of error: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_is_called_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((certificate, key)) = crate::peer::certificate(folder.path()) else { return };
+    let mut config = (*crate::server_config("test", &certificate, &key).unwrap()).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let address = grpc_server(Some(Arc::new(config).into())).await;
+    let (services, _tasks) = open(&folder.path().join("services"));
+    let trusting = |options: serde_json::Value| {
+        let definition = json!({"interfaces": {"i": {"address": address, "protocol": "grpc", "schemaType": "protobuf",
+            "schemaFile": "lab.proto", "options": options}}});
+        package(&[("lab.json", &definition.to_string()), ("schemas/lab.proto", PROTO)])
+    };
+    let weigh = async || call(&services, "Weigh", vec!["x".into(), 2.5.into()]).await;
+    services.create("lab", &trusting(json!({}))).unwrap();
+    assert!(weigh().await.is_err(), "nobody vouches for the server");
+    for options in [json!({"rootCaPath": certificate}), json!({"insecureSkipVerify": true})] {
+        services.update("lab", &trusting(options)).unwrap();
+        assert_eq!(weigh().await.unwrap().as_map().unwrap()["grams"], 25.0.into());
+    }
+}
+
+/// Answers one call with its method and arguments, as a server of MessagePack-RPC does; `fail` with an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn msgpack_rpc_is_called() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 512];
+            let count = stream.read(&mut request).await.unwrap();
+            // [0, 1, "Weigh", ["…", 2.5]]: what comes behind the id is the answer's result, as an array of two.
+            assert_eq!(request[..11], [0x94, 0, 0xd3, 0, 0, 0, 0, 0, 0, 0, 1]);
+            let fails = request[..count].windows(4).any(|part| part == b"fail");
+            let mut answer = vec![0x94, 1, 1];
+            match fails {
+                true => answer.extend([0xa2, b'n', b'o', 0xc0]),
+                false => answer.extend([&[0xc0, 0x92], &request[11..count]].concat()),
+            }
+            // In two pieces, as a network may.
+            stream.write_all(&answer[..3]).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.write_all(&answer[3..]).await.unwrap();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (services, _tasks) = open(folder.path());
+    services.create("lab", &lab("msgpack-rpc", &address)).unwrap();
+    let answer = call(&services, "weight_of", vec!["x".into(), 2.5.into()]).await.unwrap();
+    assert_eq!(answer, Value::array(vec!["Weigh".into(), Value::array(vec!["x".into(), 2.5.into()])]));
+    let error = call(&services, "weight_of", vec!["fail".into(), 2.5.into()]).await.unwrap_err();
+    assert_eq!(error, "call func weight_of error: no");
 }

@@ -111,7 +111,8 @@ impl Machine {
         runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= *until.lock())));
         let context = rquickjs::Context::full(&runtime).map_err(failed)?;
         context.with(|ctx| {
-            ctx.eval::<(), _>(script.source.as_bytes()).catch(&ctx).map_err(|error| reason(&error))?;
+            let ran = ctx.eval::<(), _>(script.source.as_bytes()).catch(&ctx);
+            ran.map_err(|error| format!("failed to interpret script: {}", reason(&error)))?;
             function(&ctx, &script.name).map(drop)
         })?;
         Ok(Machine { context, deadline })
@@ -134,7 +135,7 @@ impl Machine {
 }
 
 fn function<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Function<'js>, String> {
-    ctx.globals().get(name).map_err(|_| format!("the script does not define a function {name}"))
+    ctx.globals().get(name).map_err(|_| format!("cannot find function \"{name}\" in script"))
 }
 
 fn reason(error: &rquickjs::CaughtError<'_>) -> String {
@@ -170,7 +171,9 @@ mod tests {
     }
 
     fn check(source: &str, args: &str, expect: &str) {
-        let limits = Limits { memory: 4 << 20, time: Duration::from_millis(200), ..Limits::default() };
+        // Only what never ends by itself waits for the time to be over, however slow the machine.
+        let time = Duration::from_millis(if expect == "interrupted" { 200 } else { 60_000 });
+        let limits = Limits { memory: 4 << 20, time, ..Limits::default() };
         let found = call(&make(source, limits), args);
         assert!(found.contains(expect), "{source} {args}: {found}");
     }
@@ -198,13 +201,18 @@ mod tests {
     fn errors() {
         check("function f() { throw new Error('no') }", "[]", "call func f error: no");
         check("function f() { return g() }", "[]", "g is not defined");
-        check("function g() {}", "[]", "does not define a function f");
+        check("function g() {}", "[]", "cannot find function \"f\" in script");
         check("function f( {", "[]", "call func f error: ");
         check("function f() { const a = {}; a.a = a; return a }", "[]", "nested too deeply");
         check("function f() { for (;;) {} }", "[]", "interrupted");
         check("for (;;) {}", "[]", "interrupted");
         check("function f() { let a = []; for (;;) a.push('x'.repeat(1000) + a.length) }", "[]", "out of memory");
+        check("function f() { let a = 'x'; for (;;) a += a }", "[]", "string too long");
+        check("function f() { return 'x'.repeat(8 << 20).length }", "[]", "out of memory");
+        check("function f() { return 'x'.repeat(2 ** 31) }", "[]", "invalid repeat count");
+        check("function f() { return new Array(1e9).fill(0) }", "[]", "out of memory");
         check("function f() { return f() + 1 }", "[]", "stack");
+        check("function f(a) { return JSON.parse('['.repeat(100000)) }", "[]", "call func f error: ");
         check("function f() { return typeof require + typeof std + typeof os }", "[]", "undefinedundefinedundefined");
         check("function f() { return Symbol('x') }", "[]", "cannot be a value");
     }

@@ -198,8 +198,9 @@ impl UserFunctions for Manager {
 /// What `/plugins/sources`, `/plugins/sinks` and `/plugins/functions` answer to POST and PUT: Go's `.so` files cannot be
 /// loaded by another program.
 pub fn native_refusal(kind: &str) -> String {
+    let kind = if kind.is_empty() { String::new() } else { format!("{kind} ") };
     format!(
-        "native {kind} plugins (Go .so files) cannot be loaded by this program; build the plugin as a portable plugin"
+        "native {kind}plugins (Go .so files) cannot be loaded by this program; build the plugin as a portable plugin"
     )
 }
 

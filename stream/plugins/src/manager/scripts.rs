@@ -89,7 +89,7 @@ impl Manager {
         let _changes = self.shared.changes.lock().await;
         let scripts = self.shared.scripts.read().len();
         if self.shared.scripts.read().contains_key(&script.id) {
-            return Err(PluginError::Exists(format!("JavaScript function {}", script.id)));
+            return Err(PluginError::Body(format!("script {} already exists", script.id)));
         }
         if scripts >= self.shared.options.max_scripts {
             return Err(PluginError::Limit(format!("{scripts} scripts are stored; delete some")));

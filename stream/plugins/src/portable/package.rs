@@ -14,8 +14,7 @@ use crate::error::{PluginError, Result};
 const MAX_SPEC: u64 = 64 << 10;
 
 /// What a plugin is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// An executable; the name stands for any language that makes one.
     Go,
@@ -32,10 +31,18 @@ pub struct Spec {
     /// Version as its author counts.
     #[serde(default)]
     pub version: String,
-    /// What it is written in.
-    pub language: Language,
+    /// What it is written in: `go` or `python`.
+    #[serde(default)]
+    pub language: String,
     /// Script or executable, relative to the plugin's folder.
+    #[serde(default)]
     pub executable: String,
+    /// `conda`: the process runs in the environment `env`.
+    #[serde(default, rename = "virtualEnvType", skip_serializing_if = "Option::is_none")]
+    pub virtual_env: Option<String>,
+    /// Name of the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
     /// Names of its sources.
     #[serde(default)]
     pub sources: Vec<String>,
@@ -45,12 +52,6 @@ pub struct Spec {
     /// Names of its functions.
     #[serde(default)]
     pub functions: Vec<String>,
-    /// `conda`: the process runs in the environment `env`.
-    #[serde(default, rename = "virtualEnvType", skip_serializing_if = "Option::is_none")]
-    pub virtual_env: Option<String>,
-    /// Name of the environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub env: Option<String>,
 }
 
 /// Refuses names that would leave their folder, their socket's name or a log line.
@@ -70,22 +71,51 @@ pub fn check_name(name: &str) -> Result<()> {
 /// The file is missing, too large or wrong.
 pub fn read_spec(folder: &Path, name: &str) -> Result<Spec> {
     let path = folder.join(format!("{name}.json"));
-    let failed = |source| PluginError::File { path: path.clone(), source };
+    let missing = |why: &dyn std::fmt::Display| {
+        let files = fs::read_dir(folder).map_or(0, Iterator::count);
+        let text = format!("missing or invalid json file {name}.json, found {files} files in total: {why}");
+        PluginError::Package(text)
+    };
     let mut text = Vec::new();
-    File::open(&path).map_err(failed)?.take(MAX_SPEC).read_to_end(&mut text).map_err(failed)?;
-    let mut spec: Spec = serde_json::from_slice(&text)
-        .map_err(|error| PluginError::Package(format!("{name}.json cannot be read: {error}")))?;
-    spec.name = name.to_owned();
-    spec.check(folder)?;
+    let read = File::open(&path).and_then(|file| file.take(MAX_SPEC).read_to_end(&mut text));
+    read.map_err(|error| missing(&error))?;
+    let mut spec: Spec = serde_json::from_slice(&text).map_err(|error| missing(&error))?;
+    // The packages of the SDKs leave the name to the file.
+    if spec.name.is_empty() {
+        name.clone_into(&mut spec.name);
+    }
+    spec.check(name, folder)?;
     Ok(spec)
 }
 
 impl Spec {
-    fn check(&self, folder: &Path) -> Result<()> {
+    /// The language, when it is one that can be run.
+    pub fn runs(&self) -> Option<Language> {
+        match self.language.as_str() {
+            "go" => Some(Language::Go),
+            "python" => Some(Language::Python),
+            _ => None,
+        }
+    }
+
+    /// What eKuiper asks of a package, in its order and words; then what keeps a package in its folder.
+    fn check(&self, name: &str, folder: &Path) -> Result<()> {
         let bad = |text: String| Err(PluginError::Package(text));
         let symbols = || self.sources.iter().chain(&self.sinks).chain(&self.functions);
+        if self.name != name {
+            return bad(format!("invalid plugin, expect name '{name}' but got '{}'", self.name));
+        }
+        if self.language.is_empty() {
+            return bad("invalid plugin, missing language".into());
+        }
+        if self.executable.is_empty() {
+            return bad("invalid plugin, missing executable".into());
+        }
         if symbols().next().is_none() {
-            return bad(format!("{}.json names no source, sink or function", self.name));
+            return bad("invalid plugin, must define at lease one source, sink or function".into());
+        }
+        if self.runs().is_none() {
+            return bad(format!("invalid plugin, language '{}' is not supported", self.language));
         }
         symbols().try_for_each(|symbol| check_name(symbol))?;
         if let Some(env) = &self.env {
@@ -96,7 +126,7 @@ impl Spec {
         }
         let executable = Path::new(&self.executable);
         let inside = executable.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if self.executable.is_empty() || !inside {
+        if !inside {
             return bad(format!("executable {:?} must be a path inside the package", self.executable));
         }
         if !folder.join(executable).is_file() {
@@ -231,8 +261,17 @@ mod tests {
         check(&[("a.json", SPEC.as_bytes()), ("a.py", b"")], "ok a");
         check(&[("a.json", SPEC.as_bytes()), ("lib/x.py", b""), ("a.py", b"")], "ok a");
         check(&[("a.json", SPEC.as_bytes())], "is not in the package");
-        check(&[("a.py", b"")], "a.json");
-        check(&[("a.json", b"{"), ("a.py", b"")], "a.json cannot be read");
+        check(&[("a.py", b"")], "missing or invalid json file a.json, found 1 files in total");
+        check(&[("a.json", b"{"), ("a.py", b"")], "missing or invalid json file a.json");
+        for (from, to, expect) in [
+            ("\"version\":\"1\"", "\"name\":\"b\"", "invalid plugin, expect name 'a' but got 'b'"),
+            ("python", "", "invalid plugin, missing language"),
+            ("a.py", "", "invalid plugin, missing executable"),
+            ("[\"f\"]", "[]", "invalid plugin, must define at lease one source, sink or function"),
+            ("python", "ruby", "invalid plugin, language 'ruby' is not supported"),
+        ] {
+            check(&[("a.json", SPEC.replace(from, to).as_bytes()), ("a.py", b"")], expect);
+        }
         check(&[("a.json", SPEC.as_bytes()), ("../a.py", b"")], "leaves the folder");
         check(&[("a.json", SPEC.as_bytes()), ("x/../../a.py", b"")], "leaves the folder");
         check(&[("a.json", SPEC.as_bytes()), ("a.py", &[0; 20_000])], "more than 10000 bytes");

@@ -1,5 +1,6 @@
 //! The operating system's side of a plugin: its process group, its output, its end.
 
+use std::io::ErrorKind;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -25,17 +26,26 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn spawn(spec: &Spec, options: &Options, tasks: &Tasks) -> Result<Process> {
         let failed = |error: std::io::Error| {
-            let program = match spec.language {
-                Language::Python => options.python.display().to_string(),
-                Language::Go => spec.executable.clone(),
+            let program = match spec.runs() {
+                Some(Language::Python) => options.python.display().to_string(),
+                _ => spec.executable.clone(),
             };
             PluginError::Process { name: spec.name.clone(), reason: format!("{program} cannot be started: {error}") }
         };
-        let mut command = command(spec, options);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // A group of its own, so that what the plugin starts ends with it.
-        command.process_group(0);
-        let mut child = command.spawn().map_err(failed)?;
+        let spawn = |options: &Options| {
+            let mut command = command(spec, options);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+            // A group of its own, so that what the plugin starts ends with it.
+            command.process_group(0).spawn()
+        };
+        let spawned = match spawn(options) {
+            // eKuiper's default, which systems of today no longer have.
+            Err(error) if error.kind() == ErrorKind::NotFound && options.python.as_os_str() == "python" => {
+                spawn(&Options { python: "python3".into(), ..options.clone() })
+            }
+            spawned => spawned,
+        };
+        let mut child = spawned.map_err(failed)?;
         if let Some(out) = child.stdout.take() {
             tasks.spawn_until_cancelled("stdout", log(out, spec.name.clone(), "stdout", options.max_log_line));
         }
@@ -87,14 +97,14 @@ fn reason(status: ExitStatus) -> String {
 fn command(spec: &Spec, options: &Options) -> Command {
     let folder = options.folder.join(&spec.name);
     let executable = folder.join(&spec.executable);
-    let mut command = match (spec.language, &spec.env) {
-        (Language::Go, _) => Command::new(&executable),
-        (Language::Python, Some(env)) if spec.virtual_env.is_some() => {
+    let mut command = match (spec.runs(), &spec.env) {
+        (Some(Language::Go) | None, _) => Command::new(&executable),
+        (Some(Language::Python), Some(env)) if spec.virtual_env.is_some() => {
             let mut command = Command::new("conda");
             command.args(["run", "--no-capture-output", "-n", env]).arg(&options.python).arg(&executable);
             command
         }
-        (Language::Python, _) => {
+        (Some(Language::Python), _) => {
             let mut command = Command::new(&options.python);
             command.arg(&executable);
             command

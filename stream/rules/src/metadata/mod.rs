@@ -3,6 +3,9 @@
 //! Shapes are eKuiper's (`about`, `node`, `properties` with their labels and hints); the texts are ours. A connector without
 //! a form gets one that holds what all of its kind have.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -29,6 +32,16 @@ impl Kind {
         })
     }
 
+    /// Folder of its files in `etc` and in packages.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Kind::Source => "sources",
+            Kind::Sink => "sinks",
+            Kind::Connection => "connections",
+            Kind::Operator => "ops",
+        }
+    }
+
     /// `node.category` of a form.
     fn category(self) -> &'static str {
         match self {
@@ -40,24 +53,15 @@ impl Kind {
     }
 }
 
-/// A text in both languages.
-#[derive(Debug, Clone)]
-struct Words {
-    en: String,
-    zh: String,
-}
-
-impl Words {
-    fn shown(&self) -> Value {
-        json!({"en": self.en, "zh": self.zh})
-    }
-}
-
 /// One form.
 #[derive(Debug, Clone)]
 pub(crate) struct Form {
-    label: Words,
-    about: Words,
+    /// Who made it, and what it is.
+    about: Value,
+    /// Category, icon and label.
+    node: Value,
+    /// What its author needs beside it.
+    libs: Value,
     /// The DATASOURCE of a source.
     data_source: Option<Value>,
     fields: Vec<Value>,
@@ -81,7 +85,13 @@ impl Forms {
             let mut fields = Vec::new();
             for line in lines {
                 match line.strip_prefix("+ ") {
-                    Some(group) => fields.extend(all.groups.get(group).into_iter().flatten().cloned()),
+                    // What a form says itself counts more than what its group says.
+                    Some(group) => {
+                        let named = |field: &Value| fields.iter().any(|own: &Value| own["name"] == field["name"]);
+                        let group = all.groups.get(group).into_iter().flatten();
+                        let new: Vec<Value> = group.filter(|field| !named(field)).cloned().collect();
+                        fields.extend(new);
+                    }
                     None => fields.extend(field(line)),
                 }
             }
@@ -100,10 +110,34 @@ impl Forms {
         let Some(kind) = Kind::read(kind) else { return };
         let at = fields.iter().position(|field| field["name"] == "dataSource");
         let data_source = at.map(|at| fields.remove(at));
-        let words = |en: &str, zh: &str| Words { en: en.into(), zh: zh.into() };
-        let form = Form { label: words(en, zh), about: words(about_en, about_zh), data_source, fields };
+        let form = Form {
+            about: about(&words(about_en, about_zh)),
+            node: node(kind, &words(en, zh)),
+            libs: json!([]),
+            data_source,
+            fields,
+        };
         self.forms.insert((kind, name.to_owned()), form);
     }
+}
+
+/// A text in both languages.
+fn words(en: &str, zh: &str) -> Value {
+    json!({"en": en, "zh": zh})
+}
+
+fn about(description: &Value) -> Value {
+    json!({
+        "trial": false,
+        "installed": true,
+        "author": {"name": "Edgeward", "email": "", "company": "", "website": ""},
+        "helpUrl": words("", ""),
+        "description": description,
+    })
+}
+
+fn node(kind: Kind, label: &Value) -> Value {
+    json!({"category": kind.category(), "iconPath": "", "label": label})
 }
 
 /// One line of a form.
@@ -146,8 +180,9 @@ pub(crate) fn form(kind: Kind, name: &str) -> Form {
     let known = FORMS.forms.get(&(kind, name.to_owned())).cloned();
     known.unwrap_or_else(|| {
         let common = if kind == Kind::Sink { FORMS.groups.get("common").cloned() } else { None };
-        let words = || Words { en: name.to_owned(), zh: name.to_owned() };
-        Form { label: words(), about: words(), data_source: None, fields: common.unwrap_or_default() }
+        let name = words(name, name);
+        let (about, node) = (about(&name), node(kind, &name));
+        Form { about, node, libs: json!([]), data_source: None, fields: common.unwrap_or_default() }
     })
 }
 
@@ -157,29 +192,42 @@ pub(crate) fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
 }
 
 impl Form {
-    fn about(&self) -> Value {
-        json!({
-            "trial": false,
-            "installed": true,
-            "author": {"name": "Edgeward", "email": "", "company": "", "website": ""},
-            "helpUrl": {"en": "", "zh": ""},
-            "description": self.about.shown(),
-        })
+    /// A form in eKuiper's own file: `en_US` and `zh_CN` for the languages, a source's fields by configuration key.
+    pub(crate) fn of_file(kind: Kind, name: &str, file: &Value) -> Form {
+        let mut file = file.clone();
+        shorten(&mut file);
+        let mut form = form(kind, name);
+        let fields = match &file["properties"] {
+            Value::Array(fields) => Some(fields),
+            keyed => keyed["default"].as_array(),
+        };
+        form.fields = fields.cloned().unwrap_or_default();
+        let mut part = |name: &str| file.get_mut(name).map(Value::take).filter(|part| !part.is_null());
+        form.data_source = part("dataSource");
+        for (place, name) in [(&mut form.about, "about"), (&mut form.node, "node"), (&mut form.libs, "libs")] {
+            if let Some(part) = part(name) {
+                *place = part;
+            }
+        }
+        if let Value::Object(about) = &mut form.about {
+            about.insert("installed".into(), true.into());
+        }
+        form
     }
 
     /// An entry of a list of forms.
     pub(crate) fn entry(&self, name: &str, origin: &str) -> Value {
-        json!({"name": name, "about": self.about(), "type": origin})
+        json!({"name": name, "about": self.about, "type": origin})
     }
 
     /// The whole form. `properties` is what [`Form::fields`] or [`Form::by_key`] give.
-    pub(crate) fn shown(&self, kind: Kind, name: &str, origin: &str, properties: Value) -> Value {
+    pub(crate) fn shown(&self, name: &str, origin: &str, properties: Value) -> Value {
         let mut form = json!({
             "name": name,
-            "about": self.about(),
-            "libs": [],
+            "about": self.about,
+            "libs": self.libs,
             "properties": properties,
-            "node": {"category": kind.category(), "iconPath": "", "label": self.label.shown()},
+            "node": self.node,
             "type": origin,
         });
         if let Some(data_source) = &self.data_source {
@@ -215,9 +263,27 @@ impl Form {
     }
 }
 
-/// `GET /metadata/functions`: the built-in functions as the planner knows them, and those of users.
-pub(crate) fn functions(users: &[String]) -> Value {
-    let described = registry::names().into_iter().filter_map(|name| {
+/// Languages by the names replies have.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (long, short) in [("en_US", "en"), ("zh_CN", "zh")] {
+                if let Some(text) = fields.shift_remove(long) {
+                    fields.insert(short.to_owned(), text);
+                }
+            }
+            fields.values_mut().for_each(shorten);
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
+/// `GET /metadata/functions`: the built-in functions as the planner knows them, and those of users; `described` are the
+/// files that describe these.
+pub(crate) fn functions(users: &[String], described: Vec<Value>) -> Value {
+    let brought = described;
+    let known = registry::names().into_iter().filter_map(|name| {
         let function = registry::lookup(name)?;
         let columns: Vec<String> = (1..=function.min.max(1).min(function.max)).map(|n| format!("col{n}")).collect();
         let takes = match (function.min, function.max) {
@@ -232,51 +298,24 @@ pub(crate) fn functions(users: &[String]) -> Value {
             "hint": {"en": format!("Arguments: {takes}"), "zh": format!("参数个数：{takes}")},
         }))
     });
-    let mut all = vec![json!({"name": "internal", "type": "internal", "functions": described.collect::<Vec<_>>()})];
-    if !users.is_empty() {
-        let brought: Vec<Value> =
-            users.iter().map(|name| json!({"name": name, "example": format!("{name}(col1)")})).collect();
-        all.push(json!({"name": "users", "type": "portable", "functions": brought}));
+    let about = about(&words("Built-in functions", "内置函数"));
+    let internal = known.collect::<Vec<_>>();
+    let mut all = vec![json!({"about": about, "name": "internal", "type": "internal", "functions": internal})];
+    let mut others: Vec<&str> = users.iter().map(String::as_str).collect();
+    for mut file in brought {
+        shorten(&mut file);
+        let functions = file["functions"].as_array().into_iter().flatten();
+        let names: Vec<&str> = functions.filter_map(|function| function["name"].as_str()).collect();
+        others.retain(|name| !names.contains(name));
+        file["type"] = "portable".into();
+        all.push(file);
+    }
+    if !others.is_empty() {
+        let others: Vec<Value> = others
+            .iter()
+            .map(|name| json!({"name": name, "example": format!("{name}(col1)"), "aggregate": false, "hint": words("", "")}))
+            .collect();
+        all.push(json!({"name": "users", "type": "portable", "functions": others}));
     }
     all.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_of_the_data_is_understood() {
-        let text = include_str!("forms.txt");
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-        let (mut heads, mut fields) = (0, 0);
-        for line in lines {
-            match line.split('|').count() {
-                1 => assert!(line.starts_with("group ") || line.starts_with("+ "), "{line}"),
-                5 => heads += 1,
-                8 => {
-                    let field = field(line).unwrap_or_else(|| panic!("{line}"));
-                    let choices = field["values"].as_array();
-                    assert!(choices.is_none_or(|choices| choices.contains(&field["default"])), "{line}");
-                    fields += 1;
-                }
-                _ => panic!("{line}"),
-            }
-        }
-        assert_eq!(FORMS.forms.len(), heads);
-        assert!(fields > 200 && FORMS.groups.len() == 2);
-        let sources = FORMS.forms.iter().filter(|((kind, _), _)| *kind == Kind::Source);
-        sources.for_each(|((_, name), form)| assert!(form.data_source.is_some(), "{name}"));
-    }
-
-    #[test]
-    fn keys_fill_their_fields() {
-        let keys = json!({"lab": {"Server": "tcp://h:1"}});
-        let shown = form(Kind::Source, "mqtt").by_key(keys.as_object().unwrap());
-        let server =
-            |key: &str| shown[key].as_array().unwrap().iter().find(|field| field["name"] == "server").cloned().unwrap();
-        assert_eq!(server("lab")["default"], "tcp://h:1");
-        assert_eq!((server("lab")["exist"].clone(), server("default")["exist"].clone()), (true.into(), Value::Null));
-        assert_eq!(server("default")["default"], "tcp://127.0.0.1:1883");
-    }
 }

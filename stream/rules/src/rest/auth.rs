@@ -4,6 +4,7 @@ use std::path::Path;
 
 use axum::extract::Request;
 use http::{HeaderMap, header};
+use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
 use serde::Deserialize;
 
@@ -26,16 +27,39 @@ fn verify(headers: &HeaderMap, keys: &Path) -> Result<(), String> {
     if token.is_empty() {
         return Err("missing_token".into());
     }
-    let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|error| error.to_string())?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || [b'_', b'-', b'.'].contains(&byte);
-    if claims.iss.starts_with('.') || !claims.iss.bytes().all(plain) {
-        return Err("not found issuer".into());
-    }
-    let pem = std::fs::read(keys.join(&claims.iss)).map_err(|_| format!("not found issuer {}", claims.iss))?;
-    let key = DecodingKey::from_rsa_pem(&pem).map_err(|error| error.to_string())?;
+    let claims: Claims = dangerous::insecure_decode_claims(token).map_err(|error| reason(&error))?;
+    let key = public_key(keys, &claims.iss)
+        .map_err(|reason| format!("token is unverifiable: error while executing keyfunc: {reason}"))?;
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_audience(&["eKuiper"]);
     validation.set_required_spec_claims(&["aud", "iss"]);
-    jsonwebtoken::decode::<serde_json::Value>(token, &key, &validation).map_err(|error| error.to_string())?;
+    validation.validate_nbf = true;
+    // eKuiper's library knows no leeway.
+    validation.leeway = 0;
+    jsonwebtoken::decode::<serde_json::Value>(token, &key, &validation).map_err(|error| reason(&error))?;
     Ok(())
+}
+
+/// The public key of an issuer: the file of its name.
+fn public_key(keys: &Path, issuer: &str) -> Result<DecodingKey, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || [b'_', b'-', b'.'].contains(&byte);
+    if issuer.is_empty() || issuer.starts_with('.') || !issuer.bytes().all(plain) {
+        return Err(format!("not found issuer {issuer}"));
+    }
+    let pem = std::fs::read(keys.join(issuer)).map_err(|_| format!("not found issuer {issuer}"))?;
+    DecodingKey::from_rsa_pem(&pem).map_err(|error| error.to_string())
+}
+
+/// Why a token is refused, in the words of eKuiper's library (golang-jwt 5).
+fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::InvalidSignature => "token signature is invalid: crypto/rsa: verification error".into(),
+        ErrorKind::ExpiredSignature => "token has invalid claims: token is expired".into(),
+        ErrorKind::ImmatureSignature => "token has invalid claims: token is not valid yet".into(),
+        ErrorKind::InvalidAudience => "token has invalid claims: token has invalid audience".into(),
+        ErrorKind::MissingRequiredClaim(_) => "token has invalid claims: token is missing required claim".into(),
+        ErrorKind::InvalidAlgorithm => "token signature is invalid: signing method is invalid".into(),
+        ErrorKind::InvalidToken => "token is malformed: token contains an invalid number of segments".into(),
+        _ => format!("token is malformed: {error}"),
+    }
 }

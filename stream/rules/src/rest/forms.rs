@@ -1,5 +1,7 @@
 //! `/metadata`: the forms of the manager.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -10,7 +12,7 @@ use super::reply::{Prefixed, Reply, document};
 use crate::Handle;
 use crate::conf::Scope;
 use crate::error::{Result, RulesError};
-use crate::metadata::{self, Kind, form, names};
+use crate::metadata::{self, Form, Kind, form, names};
 
 /// Names that exist only to keep old rules working.
 const HIDDEN: [&str; 2] = ["logToMemory", "tdengine"];
@@ -29,7 +31,7 @@ pub(super) fn routes() -> Router<Handle> {
 fn of_kind(kind: Kind, [all, one]: [&'static str; 2]) -> Router<Handle> {
     let list = move |State(handle): State<Handle>| async move {
         let entries = handle.connector_types(kind).into_iter();
-        document(entries.map(|(name, origin)| form(kind, &name).entry(&name, origin)).collect())
+        document(entries.map(|(name, origin)| handle.form_of(kind, &name).entry(&name, origin)).collect())
     };
     let show = move |State(handle): State<Handle>, Path(name): Path<String>| async move {
         document(handle.form(kind, &name).or_fail("")?)
@@ -54,11 +56,19 @@ impl Handle {
         all
     }
 
+    /// The form of a connector: its author's, if there is a file of it.
+    fn form_of(&self, kind: Kind, name: &str) -> Form {
+        match self.registry.world.confs.form(kind.folder(), name) {
+            Some(file) => Form::of_file(kind, name, &file),
+            None => form(kind, name),
+        }
+    }
+
     fn form(&self, kind: Kind, name: &str) -> Result<Value> {
         let types = self.connector_types(kind);
         let known = types.iter().find(|(known, _)| known == name);
         let (_, origin) = known.ok_or_else(|| RulesError::not_found(format!("{name} is not found")))?;
-        let form = form(kind, name);
+        let form = self.form_of(kind, name);
         let keys = |scope| match self.registry.world.confs.of(scope, name) {
             Value::Object(keys) => keys,
             _ => Map::new(),
@@ -68,7 +78,7 @@ impl Handle {
             Kind::Connection => form.by_key(&keys(Scope::Connections)),
             Kind::Sink | Kind::Operator => form.fields(),
         };
-        Ok(form.shown(kind, name, origin, properties))
+        Ok(form.shown(name, origin, properties))
     }
 }
 
@@ -76,22 +86,29 @@ async fn functions(State(handle): State<Handle>) -> Reply {
     let world = &handle.registry.world;
     let mut users = world.plugins.as_ref().map(|plugins| plugins.function_names()).unwrap_or_default();
     users.extend(world.services.functions());
-    document(metadata::functions(&users))
+    let described = world.plugins.as_ref().map(|plugins| plugins.extras("functions/")).unwrap_or_default();
+    document(metadata::functions(&users, described))
 }
 
 async fn operators() -> Reply {
     let shown = |name: &'static str| {
         let form = form(Kind::Operator, name);
         let properties = form.fields();
-        form.shown(Kind::Operator, name, "internal", properties)
+        form.shown(name, "internal", properties)
     };
     document(names(Kind::Operator).map(shown).collect())
 }
 
-/// All configuration keys: what a `resourceId`, a CONF_KEY or a `connectionSelector` may name.
+/// The configuration keys that were set by REST, by the type they belong to: `{"sources": [{KEY: TYPE, …}], "sinks": null}`.
 async fn resources(State(handle): State<Handle>) -> Reply {
-    let names = handle.registry.world.confs.names();
-    document(
-        names.into_iter().map(|(scope, kind, key)| json!({"category": scope, "type": kind, "name": key})).collect(),
-    )
+    let kept = handle.registry.world.confs.kept();
+    let of = |wanted: Scope| {
+        let mut types: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for (_, kind, key) in kept.iter().filter(|(scope, ..)| *scope == wanted) {
+            types.entry(kind).or_default().insert(key.clone(), kind.as_str().into());
+        }
+        // As Go shows a list that was never made.
+        if types.is_empty() { Value::Null } else { types.into_values().map(Value::from).collect() }
+    };
+    document(json!({"sources": of(Scope::Sources), "sinks": of(Scope::Sinks)}))
 }

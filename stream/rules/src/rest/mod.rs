@@ -17,7 +17,7 @@ mod services;
 mod streams;
 mod system;
 pub(crate) mod tls;
-mod trace;
+pub(crate) mod trace;
 mod trial;
 
 use std::net::SocketAddr;
@@ -50,6 +50,8 @@ pub(crate) struct Behaviour {
     pub(crate) max_body_bytes: usize,
     /// Folder of the public keys; none without authentication.
     pub(crate) keys: Option<PathBuf>,
+    /// Log every request.
+    pub(crate) audit: bool,
 }
 
 pub(crate) fn serve(listener: TcpListener, handle: Handle, behaviour: Behaviour, tasks: &Tasks) {
@@ -108,7 +110,19 @@ fn router(handle: Handle, behaviour: Behaviour) -> Router {
     let keys = behaviour.keys.map(Arc::<Path>::from);
     api.route("/batch/req", post(move |body: String| batch::run(inner, body)))
         .layer(middleware::from_fn(move |request: Request, next: Next| guarded(keys.clone(), request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| audited(behaviour.audit, request, next)))
         .layer(middleware::from_fn(cross_origin))
+}
+
+/// Says who asked for what, and how it ended. Bodies may hold secrets: they are nobody's business in a log.
+async fn audited(wanted: bool, request: Request, next: Next) -> Response {
+    if !wanted {
+        return next.run(request).await;
+    }
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = next.run(request).await;
+    tracing::info!(%method, %uri, status = response.status().as_u16(), "REST request");
+    response
 }
 
 async fn guarded(keys: Option<Arc<Path>>, request: Request, next: Next) -> Response {

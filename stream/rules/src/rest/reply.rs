@@ -1,5 +1,7 @@
 //! Replies in eKuiper's shapes.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -14,13 +16,13 @@ pub(super) type Reply = Result<Response, Failure>;
 
 /// An error as clients see it: `{"error":CODE,"message":"prefix: text"}` as plain text.
 pub(super) struct Failure {
-    prefix: &'static str,
+    prefix: Cow<'static, str>,
     error: RulesError,
 }
 
 impl Failure {
-    pub(super) fn new(prefix: &'static str, error: RulesError) -> Failure {
-        Failure { prefix, error }
+    pub(super) fn new(prefix: impl Into<Cow<'static, str>>, error: RulesError) -> Failure {
+        Failure { prefix: prefix.into(), error }
     }
 }
 
@@ -39,12 +41,12 @@ impl IntoResponse for Failure {
 
 /// Adds the prefix of an operation to an error.
 pub(super) trait Prefixed<T> {
-    fn or_fail(self, prefix: &'static str) -> Result<T, Failure>;
+    fn or_fail(self, prefix: impl Into<Cow<'static, str>>) -> Result<T, Failure>;
 }
 
 impl<T> Prefixed<T> for Result<T, RulesError> {
-    fn or_fail(self, prefix: &'static str) -> Result<T, Failure> {
-        self.map_err(|error| Failure { prefix, error })
+    fn or_fail(self, prefix: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(prefix, error))
     }
 }
 

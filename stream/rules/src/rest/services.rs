@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::reply::{Prefixed, Reply, document, read, text};
-use crate::Handle;
 use crate::error::{Code, Result, RulesError};
+use crate::{Handle, secrets};
 
 /// Largest body: a service may come as its files.
 const MAX_BODY: usize = 8 << 20;
@@ -72,7 +72,8 @@ async fn create(State(handle): State<Handle>, body: String) -> Reply {
 
 async fn show(State(handle): State<Handle>, Path(name): Path<String>) -> Reply {
     let found = handle.registry.world.services.get(&name).map_err(RulesError::from);
-    document(found.or_fail("describe service error")?)
+    let found = found.map(|service| service.as_object().map(secrets::masked).unwrap_or_default());
+    document(found.or_fail(format!("describe service {name} error"))?)
 }
 
 async fn update(State(handle): State<Handle>, Path(name): Path<String>, body: String) -> Reply {
@@ -86,7 +87,7 @@ async fn update(State(handle): State<Handle>, Path(name): Path<String>, body: St
 
 async fn delete(State(handle): State<Handle>, Path(name): Path<String>) -> Reply {
     let at = name.clone();
-    handle.services(move |services| services.delete(&at)).await.or_fail("delete service error")?;
+    handle.services(move |services| services.delete(&at)).await.or_fail(format!("delete service {name} error"))?;
     text(StatusCode::OK, format!("service {name} is deleted"))
 }
 
@@ -96,5 +97,5 @@ async fn functions(State(handle): State<Handle>) -> Reply {
 
 async fn function(State(handle): State<Handle>, Path(name): Path<String>) -> Reply {
     let found = handle.registry.world.services.function(&name).map_err(RulesError::from);
-    document(found.or_fail("describe service function error")?)
+    document(found.or_fail(format!("describe function {name} error"))?)
 }

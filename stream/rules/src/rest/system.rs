@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{Prefixed, Reply, document, read, text};
 use crate::error::{Code, RulesError};
-use crate::{Handle, LogChange};
+use crate::{Handle, LogChange, log_level};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -100,6 +100,8 @@ async fn stop(State(handle): State<Handle>) -> Reply {
 #[derive(Deserialize)]
 struct Configuration {
     debug: Option<bool>,
+    #[serde(rename = "logLevel")]
+    level: Option<String>,
     #[serde(rename = "consoleLog")]
     console: Option<bool>,
     #[serde(rename = "fileLog")]
@@ -109,7 +111,14 @@ struct Configuration {
 
 /// Changes settings until the program ends; rules get a new time zone when they are started next.
 async fn configure(State(handle): State<Handle>, body: String) -> Reply {
-    let Configuration { debug, console, file, timezone } = read(&body)?;
+    let Configuration { debug, level, console, file, timezone } = read(&body)?;
+    let level = match level.filter(|level| !level.is_empty()) {
+        Some(name) => {
+            let unknown = || RulesError::refused(Code::Undefined, format!("unknown log level {name}"));
+            Some(log_level(&name).ok_or_else(unknown).or_fail("set log level error")?)
+        }
+        None => debug.map(|debug| if debug { "debug" } else { "info" }),
+    };
     if let Some(name) = timezone {
         let zone = match name.as_str() {
             "" | "Local" => Ok(TimeZone::system()),
@@ -119,7 +128,7 @@ async fn configure(State(handle): State<Handle>, body: String) -> Reply {
         *handle.registry.zone.write() = zone.map_err(unknown).or_fail("set time zone error")?;
     }
     if let Some(logs) = &handle.logs {
-        logs.apply(LogChange { debug, console, file });
+        logs.apply(LogChange { level, console, file });
     }
     text(StatusCode::NO_CONTENT, "")
 }

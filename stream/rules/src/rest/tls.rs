@@ -8,8 +8,6 @@ use std::time::Duration;
 use axum::serve::Listener;
 use edgeward_service::Tasks;
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -25,16 +23,8 @@ const HANDSHAKES: usize = 64;
 
 /// Reads certificates and key.
 pub(crate) fn config(files: &RestTls) -> Result<Arc<ServerConfig>> {
-    let bad = |key: &str, path: &std::path::Path, error: &dyn std::fmt::Display| {
-        RulesError::refused(Code::Io, format!("basic.restTls.{key}: {}: {error}", path.display()))
-    };
-    let chain = CertificateDer::pem_file_iter(&files.certificates).and_then(|read| read.collect());
-    let chain: Vec<_> = chain.map_err(|error| bad("certfile", &files.certificates, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad("keyfile", &files.key, &error))?;
-    let builder = ServerConfig::builder_with_provider(edgeward_pki::tls::provider());
-    let builder = builder.with_safe_default_protocol_versions();
-    let config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    Ok(Arc::new(config.map_err(|error| bad("certfile", &files.certificates, &error))?))
+    let config = edgeward_connect::server_config("basic.restTls", &files.certificates, &files.key);
+    config.map_err(|error| RulesError::refused(Code::Io, error))
 }
 
 /// Connections whose handshake is done: one that takes its time holds nobody up.

@@ -4,12 +4,13 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::reply::{Prefixed, Reply, document, read, text};
-use crate::Handle;
 use crate::error::{Code, Result, RulesError};
-use crate::trace::Strategy;
+use crate::store::{Kind, Store};
+use crate::trace::{Strategy, Target};
+use crate::{Handle, Tracing};
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
@@ -59,18 +60,45 @@ async fn of_rule(State(handle): State<Handle>, Path(id): Path<String>) -> Reply 
     document(handle.registry.world.traces.of_rule(&id))
 }
 
-#[derive(Deserialize)]
+/// Where traces are sent; the last request counts, also after a restart.
+#[derive(Deserialize, Serialize)]
 struct Tracer {
     #[serde(default)]
     action: bool,
+    #[serde(default)]
+    service_name: String,
+    #[serde(default)]
+    collector_url: String,
 }
 
-/// Spans are always kept here; what is refused is sending them to a collector.
-async fn tracer(body: String) -> Reply {
-    let Tracer { action } = read(&body)?;
-    if action {
-        let message = "spans are kept in the program; sending them to a collector is not supported by this version";
-        return Err(RulesError::refused(Code::Undefined, message)).or_fail("set tracer error");
+/// Under which the last request is remembered.
+const TRACER: &str = "tracer";
+
+impl Tracer {
+    fn target(&self) -> Option<Target> {
+        self.action.then(|| Target::new(&self.service_name, &self.collector_url))
     }
+}
+
+/// What `/tracer` was told last: a collector or none. None if it was told nothing.
+pub(crate) fn told(store: &Store) -> Result<Option<Option<Target>>> {
+    let marks = store.load(Kind::Mark)?;
+    let found = marks.into_iter().find(|(name, _)| name == TRACER);
+    let read = found.and_then(|(_, text)| serde_json::from_str::<Tracer>(&text).ok());
+    Ok(read.map(|tracer| tracer.target()))
+}
+
+async fn tracer(State(handle): State<Handle>, body: String) -> Reply {
+    let mut tracer: Tracer = read(&body)?;
+    let Tracing { service, collector, .. } = &handle.tracing;
+    for (given, default) in [(&mut tracer.service_name, service), (&mut tracer.collector_url, collector)] {
+        if given.is_empty() {
+            given.clone_from(default);
+        }
+    }
+    let world = &handle.registry.world;
+    let text_of = serde_json::to_string(&tracer).unwrap_or_default();
+    world.store.put(Kind::Mark, TRACER, &text_of).await.or_fail("set tracer error")?;
+    world.traces.export_to(tracer.target());
     text(StatusCode::OK, "")
 }

@@ -1,7 +1,10 @@
-//! Spans of the messages rules send, kept in memory: which rule made a message, and how long each sink took for it.
+//! Spans of the messages rules send, kept in memory and sent to a collector if there is one: which rule made a message, and
+//! how long each sink took for it.
 //!
 //! A rule that is not traced pays one relaxed load for a message. Times are nanoseconds since 1970, ids are those of W3C
 //! trace context.
+
+mod export;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,13 +13,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward_engine::json::Printer;
 use edgeward_engine::{Connection, Emission, Sink, SinkError, SinkInput};
-use edgeward_service::Counter;
+use edgeward_service::{Counter, Tasks};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// eKuiper's `openTelemetry.localTraceCapacity`.
-const CAPACITY: usize = 2_048;
+use export::Exporter;
+pub(crate) use export::Target;
+
 /// Longest text of a message that is kept with its span, in bytes.
 const MAX_DATA: usize = 1_024;
 /// Of so many messages one is traced with the strategy `head`.
@@ -66,18 +70,36 @@ struct Trace {
 }
 
 /// The traces. Clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Traces(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     switches: Mutex<BTreeMap<String, Arc<Switch>>>,
-    kept: Mutex<VecDeque<Trace>>,
+    kept: Mutex<VecDeque<Arc<Trace>>>,
+    /// Most traces kept.
+    capacity: usize,
+    exporter: Exporter,
     /// Ids are a hash of this and the time of the first: unique, not secret.
     next: AtomicU64,
 }
 
 impl Traces {
+    /// Keeps so many traces, and sends them to a collector if there is one.
+    pub(crate) fn start(capacity: usize, target: Option<Target>, tasks: &Tasks) -> Traces {
+        Traces(Arc::new(Shared {
+            switches: Mutex::default(),
+            kept: Mutex::default(),
+            capacity: capacity.max(1),
+            exporter: Exporter::start(target, tasks),
+            next: AtomicU64::default(),
+        }))
+    }
+
+    /// Sends to this collector from now on, or to none.
+    pub(crate) fn export_to(&self, target: Option<Target>) {
+        self.0.exporter.set(target);
+    }
+
     /// What is traced of a rule from now on.
     pub(crate) fn set(&self, rule: &str, strategy: Strategy) {
         self.switch(rule).strategy.store(strategy as u8, Ordering::Relaxed);
@@ -109,7 +131,7 @@ impl Traces {
     /// A trace as the tree of its spans.
     pub(crate) fn show(&self, id: &str) -> Option<Value> {
         let id = u128::from_str_radix(id, 16).ok()?;
-        self.0.kept.lock().iter().find(|trace| trace.id == id).map(Trace::shown)
+        self.0.kept.lock().iter().find(|trace| trace.id == id).map(|trace| trace.shown())
     }
 
     /// The same sinks, watched.
@@ -137,8 +159,10 @@ impl Traces {
     }
 
     fn keep(&self, trace: Trace) {
+        let trace = Arc::new(trace);
+        self.0.exporter.take(&trace);
         let mut kept = self.0.kept.lock();
-        while kept.len() >= CAPACITY {
+        while kept.len() >= self.0.capacity {
             kept.pop_front();
             FORGOTTEN.inc();
         }
@@ -147,6 +171,10 @@ impl Traces {
 }
 
 impl Trace {
+    fn sink_span(&self) -> u64 {
+        self.span ^ 1
+    }
+
     fn shown(&self) -> Value {
         let span = |name: &str, id: u64, parent: u64, attribute: Value, times: (u64, u64), children: Value| {
             json!({
@@ -166,7 +194,7 @@ impl Trace {
             attribute["error"] = error.clone().into();
         }
         let sent = (self.begun, self.ended);
-        let sink = span(&self.sink, self.span ^ 1, self.span, attribute, sent, json!([]));
+        let sink = span(&self.sink, self.sink_span(), self.span, attribute, sent, json!([]));
         span(&self.rule, self.span, 0, json!({"rule": self.rule}), (self.made, self.ended), json!([sink]))
     }
 }
@@ -248,7 +276,9 @@ mod tests {
 
     #[tokio::test]
     async fn messages_of_a_traced_rule_have_spans() {
-        let traces = Traces::default();
+        const CAPACITY: usize = 100;
+        let tasks = Tasks::root("test");
+        let traces = Traces::start(CAPACITY, None, &tasks);
         let mut sink = traces.watch("r", "sink_nop_0".into(), Box::new(Nowhere));
         let message = Emission::of_error(5, "bad");
         assert!(sink.send(&message).await.is_err());

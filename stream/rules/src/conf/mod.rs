@@ -1,19 +1,24 @@
 //! Configuration keys: named sets of properties of sources, sinks and connections, from yaml files of an `etc` folder and
 //! from REST. REST wins over the environment, the environment over the files.
 
+mod environment;
+mod files;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use edgeward_connect::Props;
+use edgeward_plugins::Manager;
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use environment::override_by;
+use files::{read_etc, read_forms};
 
 use crate::error::{Code, Result, RulesError};
 use crate::secrets;
 use crate::store::{Kind, Store};
-
-/// Largest yaml file that is read, in bytes.
-const MAX_FILE: u64 = 4 << 20;
 
 /// What has configuration keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +46,38 @@ pub(crate) struct Confs {
     base: BTreeMap<String, Map<String, Value>>,
     /// From REST; each holds all properties of its key.
     kept: RwLock<BTreeMap<String, Map<String, Value>>>,
+    /// Connections of the file, by `TYPE.ID`.
+    declared: Sections,
     /// Under the properties of every sink.
     sinks: Map<String, Value>,
+    /// Forms by `sources/TYPE.json`, as the folder has them.
+    forms: BTreeMap<String, Value>,
+    /// Packages bring keys and forms of their own.
+    plugins: Option<Manager>,
     store: Store,
 }
 
+/// Properties by the names of sections.
+type Sections = BTreeMap<String, Map<String, Value>>;
+
+/// What becomes of a connection of the file: `create` or `delete`.
+const OPERATION: &str = "xOperation";
+/// Under which the state of the file that was applied is remembered.
+const DECLARED: &str = "connection.yaml";
+
 impl Confs {
-    pub(crate) fn open(store: Store, etc: Option<&Path>, sinks: Map<String, Value>) -> Result<Confs> {
-        let mut base = etc.map(read_etc).transpose()?.unwrap_or_default();
-        for (name, value) in std::env::vars() {
-            override_by(&mut base, &name, &value);
+    pub(crate) fn open(
+        store: Store,
+        etc: Option<&Path>,
+        sinks: Map<String, Value>,
+        plugins: Option<Manager>,
+    ) -> Result<Confs> {
+        let (mut base, mut declared) = etc.map(read_etc).transpose()?.unwrap_or_default();
+        // Variables that are no text are nobody's settings.
+        let texts =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        for (name, value) in texts {
+            override_by(&mut base, &mut declared, &name, &value);
         }
         let mut kept = BTreeMap::new();
         for (name, body) in store.load(Kind::Conf)? {
@@ -61,7 +88,38 @@ impl Confs {
                 }
             }
         }
-        Ok(Confs { base, kept: RwLock::new(kept), sinks, store })
+        let forms = etc.map(read_forms).unwrap_or_default();
+        Ok(Confs { base, kept: RwLock::new(kept), declared, sinks, forms, plugins, store })
+    }
+
+    /// Takes the connections of the file over when it, or what the environment says of it, is not what was taken last. What
+    /// is there already stays as it is; `xOperation: delete` removes.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let text = serde_json::to_string(&self.declared).unwrap_or_default();
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let known = self.store.load(Kind::Mark)?.into_iter().find(|(name, _)| name == DECLARED);
+        if known.map_or(self.declared.is_empty(), |(_, known)| known == digest) {
+            return Ok(());
+        }
+        for (name, props) in &self.declared {
+            let name = format!("{}.{name}", Scope::Connections.name());
+            let (mut props, there) = (props.clone(), self.kept.read().contains_key(&name));
+            let operation = props.keys().find(|key| key.eq_ignore_ascii_case(OPERATION)).cloned();
+            let operation = operation.and_then(|key| props.remove(&key));
+            match operation.as_ref().and_then(Value::as_str).unwrap_or("create") {
+                "delete" if there => {
+                    self.store.delete(Kind::Conf, &name).await?;
+                    self.kept.write().remove(&name);
+                }
+                "create" if !there => {
+                    self.store.put(Kind::Conf, &name, &Value::Object(props.clone()).to_string()).await?;
+                    self.kept.write().insert(name, props);
+                }
+                "delete" | "create" => {}
+                other => tracing::error!(name, other, "xOperation of a connection must be create or delete"),
+            }
+        }
+        self.store.put(Kind::Mark, DECLARED, &digest).await
     }
 
     /// The properties of one key.
@@ -69,12 +127,30 @@ impl Confs {
         let name = format!("{}.{plugin}.{key}", scope.name());
         let kept = self.kept.read().get(&name).cloned();
         kept.or_else(|| self.base.get(&name).cloned())
+            .or_else(|| self.packed(scope, plugin)?.remove(key)?.as_object().cloned())
+    }
+
+    /// The keys that came with a plugin.
+    fn packed(&self, scope: Scope, plugin: &str) -> Option<Map<String, Value>> {
+        match self.plugins.as_ref()?.extra(&format!("{}/{plugin}.yaml", scope.name()))? {
+            Value::Object(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// The form of a type in eKuiper's own file, from the `etc` folder or a plugin's package.
+    pub(crate) fn form(&self, folder: &str, plugin: &str) -> Option<Value> {
+        let name = format!("{folder}/{plugin}.json");
+        self.forms.get(&name).cloned().or_else(|| self.plugins.as_ref()?.extra(&name))
     }
 
     /// The keys of one type: `{key: properties}`, secrets hidden.
     pub(crate) fn of(&self, scope: Scope, plugin: &str) -> Value {
         let prefix = format!("{}.{plugin}.", scope.name());
-        let mut keys = Map::new();
+        let mut keys = self.packed(scope, plugin).unwrap_or_default();
+        for props in keys.values_mut() {
+            *props = props.as_object().map(secrets::masked).unwrap_or_default();
+        }
         let kept = self.kept.read();
         for (name, props) in self.base.iter().chain(kept.iter()) {
             if let Some(key) = name.strip_prefix(&prefix) {
@@ -131,17 +207,6 @@ impl Confs {
         plugins.into_iter().map(|(plugin, keys)| (plugin, keys.to_string().into())).collect()
     }
 
-    /// All keys: scope, type and key.
-    pub(crate) fn names(&self) -> Vec<(String, String, String)> {
-        let kept = self.kept.read();
-        let names: std::collections::BTreeSet<&String> = self.base.keys().chain(kept.keys()).collect();
-        let split = |name: &&String| {
-            let mut parts = name.splitn(3, '.').map(str::to_owned);
-            Some((parts.next()?, parts.next()?, parts.next()?))
-        };
-        names.iter().filter_map(split).collect()
-    }
-
     /// Names of the connections: type, id and properties.
     pub(crate) fn connections(&self) -> Vec<(String, String, Map<String, Value>)> {
         let kept = self.kept.read();
@@ -181,119 +246,35 @@ impl Confs {
     }
 }
 
-/// Reads `mqtt_source.yaml`, `sources/*.yaml`, `sinks/*.yaml` and `connections/connection.yaml`.
-fn read_etc(etc: &Path) -> Result<BTreeMap<String, Map<String, Value>>> {
-    let mut all = BTreeMap::new();
-    let mut add = |scope: Scope, plugin: &str, keys: Map<String, Value>| {
-        for (key, props) in keys {
-            if let Value::Object(props) = props {
-                all.insert(format!("{}.{plugin}.{key}", scope.name()), props);
-            }
-        }
-    };
-    add(Scope::Sources, "mqtt", read_yaml(&etc.join("mqtt_source.yaml"))?);
-    for scope in [Scope::Sources, Scope::Sinks] {
-        for entry in std::fs::read_dir(etc.join(scope.name())).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let plugin = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
-            if let Some(plugin) = plugin.filter(|_| path.extension().is_some_and(|kind| kind == "yaml")) {
-                add(scope, &plugin, read_yaml(&path)?);
-            }
-        }
-    }
-    for (plugin, keys) in read_yaml(&etc.join("connections/connection.yaml"))? {
-        if let Value::Object(keys) = keys {
-            add(Scope::Connections, &plugin, keys);
-        }
-    }
-    Ok(all)
-}
-
-/// Sections of a file; none when there is no such file. One that cannot be read is an error: a rule must not run with other
-/// settings than those it was given.
-fn read_yaml(path: &Path) -> Result<Map<String, Value>> {
-    let bad = |reason: &dyn std::fmt::Display| {
-        RulesError::refused(Code::ConfKey, format!("configuration file {}: {reason}", path.display()))
-    };
-    let size = match std::fs::metadata(path) {
-        Ok(meta) => meta.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(bad(&error)),
-    };
-    if size > MAX_FILE {
-        return Err(bad(&format_args!("{size} bytes are more than {MAX_FILE}")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
-    let keys = match serde_saphyr::from_str::<Value>(&text).map_err(|error| bad(&error))? {
-        Value::Null => return Ok(Map::new()),
-        Value::Object(keys) => keys,
-        _ => return Err(bad(&"must be sections with keys")),
-    };
-    match keys.iter().find(|(_, section)| !section.is_object() && !section.is_null()) {
-        Some((key, _)) => Err(bad(&format_args!("{key}: must be a section with keys"))),
-        None => Ok(keys),
-    }
-}
-
-/// `MQTT_SOURCE__DEFAULT__SERVER`, `FILE__DEFAULT__PATH`, `CONNECTION__MQTT__ID__SERVER`: names match without regard to case.
-fn override_by(base: &mut BTreeMap<String, Map<String, Value>>, name: &str, value: &str) {
-    let parts: Vec<String> = name.split("__").map(str::to_ascii_lowercase).collect();
-    let (prefix, key) = match &parts[..] {
-        [file, key, property] => {
-            let plugin = file.strip_suffix("_source").unwrap_or(file);
-            (format!("sources.{plugin}.{key}"), property)
-        }
-        [file, plugin, key, property] if file == "connection" => (format!("connections.{plugin}.{key}"), property),
-        _ => return,
-    };
-    let Some((_, props)) = base.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&prefix)) else { return };
-    let key = props.keys().find(|known| known.eq_ignore_ascii_case(key)).unwrap_or(key).clone();
-    props.insert(key, typed(value));
-}
-
-/// A value of the environment: whole number, truth value, `[a,b]`, else text.
-pub(crate) fn typed(value: &str) -> Value {
-    if let Some(list) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return list.split(',').filter(|item| !item.is_empty()).map(|item| typed(item.trim())).collect();
-    }
-    let number = value.parse::<i64>().map(Value::from);
-    number.or_else(|_| value.parse::<bool>().map(Value::from)).unwrap_or_else(|_| value.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_environment_overrides_known_keys() {
-        let mut base = BTreeMap::from([(
-            "sources.mqtt.default".to_owned(),
-            json!({"server": "tcp://a", "qos": 1}).as_object().unwrap().clone(),
-        )]);
-        for (name, value) in [
-            ("MQTT_SOURCE__DEFAULT__SERVER", "tcp://b"),
-            ("MQTT_SOURCE__DEFAULT__QOS", "2"),
-            ("HOME", "/"),
-            ("A__B__C", "d"),
-        ] {
-            override_by(&mut base, name, value);
-        }
-        assert_eq!(Value::Object(base["sources.mqtt.default"].clone()), json!({"server": "tcp://b", "qos": 2}));
-        assert_eq!((typed("[a,1]"), typed("true"), typed("x")), (json!(["a", 1]), json!(true), json!("x")));
-    }
-
-    #[test]
-    fn files_keys_and_connections_lie_over_each_other() {
+    #[tokio::test]
+    async fn files_keys_and_connections_lie_over_each_other() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("connections")).unwrap();
         std::fs::write(folder.path().join("mqtt_source.yaml"), "default:\n  qos: 1\nslow:\n  qos: 0\n").unwrap();
-        std::fs::write(folder.path().join("connections/connection.yaml"), "mqtt:\n  local:\n    server: tcp://c\n")
-            .unwrap();
+        let declare = |text: &str| std::fs::write(folder.path().join("connections/connection.yaml"), text).unwrap();
+        declare("mqtt:\n  local:\n    server: tcp://c\n");
         let store = Store::open(&folder.path().join("rules.db")).unwrap();
-        let confs = Confs::open(store, Some(folder.path()), Map::new()).unwrap();
+        let open = async || {
+            let confs = Confs::open(store.clone(), Some(folder.path()), Map::new(), None).unwrap();
+            confs.settle().await.unwrap();
+            confs
+        };
+        let confs = open().await;
         assert_eq!(confs.source("mqtt", Some("slow")).unwrap().number("qos"), Ok(Some(0)));
         assert_eq!(confs.source("mqtt", Some("none")).unwrap().number("qos"), Ok(Some(1)));
         assert_eq!(confs.connections().len(), 1);
+        // A file is applied once: what was deleted since stays deleted until the file changes, what is there stays.
+        confs.delete(Scope::Connections, "mqtt", "local").await.unwrap();
+        assert!(open().await.connections().is_empty());
+        declare("mqtt:\n  local:\n    server: tcp://d\n  other:\n    server: tcp://e\n    xOperation: create\n");
+        assert_eq!(open().await.connections().len(), 2);
+        declare("mqtt:\n  local:\n    server: tcp://f\n  other:\n    xOperation: delete\n");
+        let left = open().await.connections();
+        assert_eq!((left.len(), &left[0].2["server"]), (1, &json!("tcp://d")));
         let props = Props::new(json!({"resourceId": "slow", "topic": "t"}).as_object().unwrap().clone());
         let resolved = confs.resolved(Scope::Sources, "mqtt", &props).unwrap();
         assert_eq!(Value::Object(resolved.all().clone()), json!({"qos": 0, "topic": "t"}));
