@@ -15,35 +15,38 @@ pub(crate) struct CountWindow {
     pub(crate) count: u64,
     /// The last rows, of windows that overlap.
     pub(crate) rows: VecDeque<Tuple>,
-    /// The rows of the window being filled, of windows that do not.
+    /// When the last window closed, or the rule began: there the next one starts. With it the rows of the window being filled,
+    /// of windows that do not overlap.
     pub(crate) filling: Option<(i64, Collection)>,
+    began: i64,
 }
 
 impl CountWindow {
-    pub(super) fn new(length: usize, interval: usize) -> CountWindow {
-        CountWindow { length, interval, count: 0, rows: VecDeque::new(), filling: None }
+    /// Windows of a rule that begins at `now`.
+    pub(super) fn new(length: usize, interval: usize, now: i64) -> CountWindow {
+        CountWindow { length, interval, count: 0, rows: VecDeque::new(), filling: None, began: now }
     }
 
     pub(super) fn push(&mut self, tuple: &Tuple, sink: &mut Sink<'_>) {
         self.count += 1;
         let due = self.count.is_multiple_of(self.interval as u64);
-        if self.length == self.interval {
-            let (_, filling) = self.filling.get_or_insert_with(|| (tuple.at, (sink.empty)()));
-            (sink.add)(filling, tuple);
-            if due && let Some((start, rows)) = self.filling.take() {
-                sink.closed.push((Range { start, end: tuple.at, trigger: tuple.at }, rows));
+        let overlaps = self.length != self.interval;
+        let (start, filling) = self.filling.get_or_insert_with(|| (self.began, (sink.empty)()));
+        if overlaps {
+            self.rows.push_back(tuple.clone());
+            if self.rows.len() > self.length {
+                self.rows.pop_front();
             }
+        } else {
+            (sink.add)(filling, tuple);
+        }
+        if !due || (overlaps && self.rows.len() < self.length) {
             return;
         }
-        self.rows.push_back(tuple.clone());
-        if self.rows.len() > self.length {
-            self.rows.pop_front();
-        }
-        if due && self.rows.len() == self.length {
-            let mut rows = (sink.empty)();
-            self.rows.iter().for_each(|row| (sink.add)(&mut rows, row));
-            let start = self.rows.front().map_or(tuple.at, |row| row.at);
-            sink.closed.push((Range { start, end: tuple.at, trigger: tuple.at }, rows));
-        }
+        let range = Range { start: *start, end: tuple.at, trigger: tuple.at };
+        let mut rows = std::mem::replace(filling, (sink.empty)());
+        *start = tuple.at;
+        self.rows.iter().for_each(|row| (sink.add)(&mut rows, row));
+        sink.closed.push((range, rows));
     }
 }

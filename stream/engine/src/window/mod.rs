@@ -152,7 +152,7 @@ impl Window {
                 Window::Sliding(sliding::SlidingWindow::new(*length, *delay, options.send_sliding_window_twice))
             }
             Kind::Session { length, timeout } => Window::Session(session::SessionWindow::new(*length, *timeout)),
-            Kind::Count { length, interval } => Window::Count(count::CountWindow::new(*length, *interval)),
+            Kind::Count { length, interval } => Window::Count(count::CountWindow::new(*length, *interval, now)),
             Kind::State { emit, .. } => Window::State(state::StateWindow::new(emit.is_some())),
         }
     }

@@ -7,6 +7,8 @@ mod select;
 mod window;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 pub use functions::Functions;
