@@ -1,26 +1,22 @@
 //! One connection of a client.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use edgeward_mqtt::{Connect, ConnectCode, Packet, Publish, QoS, Version, decode, encode};
 use edgeward_service::Tasks;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until};
 
 use crate::Options;
 use crate::driver::Driver;
-use crate::incoming::{Incoming, Owed};
+use crate::incoming::{Incoming, Owed, Rest};
 use crate::session::Session;
-use crate::transport::{Socket, connect};
+use crate::transport::{Done, Link};
 
 /// Bytes gathered for one write before no more requests are taken.
 const WRITE_HIGH: usize = 64 << 10;
-/// Room for one read.
-const READ: usize = 16 << 10;
 /// Time for the last packets of a client that is stopped.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -33,15 +29,16 @@ pub(crate) enum End {
 }
 
 pub(crate) struct Connection {
-    reader: ReadHalf<Pin<Box<dyn Socket>>>,
-    writer: WriteHalf<Pin<Box<dyn Socket>>>,
+    link: Link,
     input: BytesMut,
     out: BytesMut,
     version: Version,
     session_present: bool,
     owed: Arc<Owed>,
     /// Decoded and not yet handed over.
-    arrived: VecDeque<Incoming>,
+    arrived: Vec<Incoming>,
+    /// Whoever takes the messages is not done with the last ones.
+    rest: Option<Rest>,
     /// A PINGREQ is out.
     pinged: bool,
 }
@@ -49,22 +46,19 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and waits for the CONNACK.
     pub(crate) async fn open(options: &Options) -> Result<Connection, String> {
-        let socket = connect(options).await.map_err(|error| format!("cannot connect: {error}"))?;
-        let (reader, writer) = tokio::io::split(socket);
+        let link = Link::open(options).await.map_err(|error| format!("cannot connect: {error}"))?;
         let mut connection = Connection {
-            reader,
-            writer,
+            link,
             input: BytesMut::new(),
             out: BytesMut::new(),
             version: options.version,
             session_present: false,
             owed: Arc::default(),
-            arrived: VecDeque::new(),
+            arrived: Vec::new(),
+            rest: None,
             pinged: false,
         };
         connection.put(&Packet::Connect(Box::new(hello(options))))?;
-        let sent = connection.writer.write_all_buf(&mut connection.out).await;
-        sent.map_err(|error| format!("cannot send CONNECT: {error}"))?;
         connection.conn_ack(options.max_packet_bytes).await?;
         Ok(connection)
     }
@@ -85,13 +79,12 @@ impl Connection {
         }
     }
 
+    /// Sends what waits and reads once.
     async fn read(&mut self) -> Result<(), String> {
-        self.input.reserve(READ);
-        match self.reader.read_buf(&mut self.input).await {
-            Ok(0) => Err("the server closed the connection".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+        while self.link.exchange(&mut self.input, &mut self.out, true).await.map_err(|error| error.to_string())?
+            != Done::Read
+        {}
+        Ok(())
     }
 
     /// Serves the connection until it ends.
@@ -112,58 +105,55 @@ impl Connection {
 
     async fn run(&mut self, driver: &mut Driver, tasks: &Tasks) -> Result<(), String> {
         let interval = driver.options.keep_alive.max(Duration::from_secs(1));
-        let silence = sleep_until(Instant::now() + interval);
-        let mut silence = std::pin::pin!(silence);
-        let (owed, received) = (self.owed.clone(), driver.received.clone());
+        let mut silence = pin!(sleep_until(Instant::now() + interval));
+        let mut stopped = pin!(tasks.cancelled());
+        let owed = self.owed.clone();
         self.take_packets(driver)?;
         loop {
-            let (version, out) = (self.version, &mut self.out);
-            let drained = owed.drain(|reply| {
-                // Acknowledgements have a fixed form that always encodes.
-                let _ = encode(version, reply, out);
-            });
-            drained.map_err(|_| "a message was not confirmed".to_owned())?;
+            self.acknowledge()?;
             let may_send = self.out.len() < WRITE_HIGH && driver.session.inflight() < driver.options.max_inflight;
-            self.input.reserve(READ);
+            let may_read = self.rest.is_none();
+            // In this order, so that a flood of messages from the server holds nothing else up; what stands before it here
+            // is bounded.
             tokio::select! {
-                read = self.reader.read_buf(&mut self.input), if self.arrived.is_empty() => {
-                    match read {
-                        Ok(0) => return Err("the server closed the connection".to_owned()),
-                        Err(error) => return Err(error.to_string()),
-                        Ok(_) => {}
-                    }
-                    self.pinged = false;
-                    self.take_packets(driver)?;
-                }
-                written = self.writer.write_buf(&mut self.out), if !self.out.is_empty() => {
-                    if written.map_err(|error| error.to_string())? == 0 {
-                        return Err("the server closed the connection".to_owned());
-                    }
-                    self.writer.flush().await.map_err(|error| error.to_string())?;
-                }
-                permit = received.reserve(), if !self.arrived.is_empty() => {
-                    let Ok(permit) = permit else { return Ok(()) };
-                    if let Some(message) = self.arrived.pop_front() {
-                        permit.send(message);
-                    }
-                }
-                request = driver.requests.recv(), if may_send => {
-                    let Some(request) = request else { return Ok(()) };
-                    driver.session.send(self.version, request, &mut self.out);
-                }
-                () = owed.changed.notified() => {}
+                biased;
+                () = &mut stopped => return Ok(()),
                 () = &mut silence => {
                     // Only the server's silence counts, not that of a user who does not take messages.
-                    if self.pinged && self.arrived.is_empty() {
+                    if self.pinged && may_read {
                         return Err("the server does not answer pings".to_owned());
                     }
                     self.put(&Packet::PingReq)?;
                     self.pinged = true;
                     silence.as_mut().reset(Instant::now() + interval);
                 }
-                () = tasks.cancelled() => return Ok(()),
+                () = done(&mut self.rest), if !may_read => {
+                    self.rest = None;
+                    self.pinged = false;
+                }
+                () = owed.changed.notified(), if owed.any() => {}
+                request = driver.requests.recv(), if may_send => {
+                    let Some(request) = request else { return Ok(()) };
+                    driver.session.send(self.version, request, &mut self.out);
+                }
+                done = self.link.exchange(&mut self.input, &mut self.out, may_read) => {
+                    if done.map_err(|error| error.to_string())? == Done::Read {
+                        self.pinged = false;
+                        self.take_packets(driver)?;
+                    }
+                }
             }
         }
+    }
+
+    /// Writes the acknowledgements that are due.
+    fn acknowledge(&mut self) -> Result<(), String> {
+        let (version, out) = (self.version, &mut self.out);
+        let drained = self.owed.drain(|reply| {
+            // Acknowledgements have a fixed form that always encodes.
+            let _ = encode(version, reply, out);
+        });
+        drained.map_err(|_| "a message was not confirmed".to_owned())
     }
 
     /// Handles every whole packet that has been read.
@@ -171,6 +161,9 @@ impl Connection {
         let limit = driver.options.max_packet_bytes;
         while let Some(packet) = decode(self.version, &mut self.input, limit).map_err(|error| error.to_string())? {
             self.take(packet, &mut driver.session)?;
+        }
+        if !self.arrived.is_empty() {
+            self.rest = driver.taker.take(&mut self.arrived);
         }
         Ok(())
     }
@@ -200,7 +193,7 @@ impl Connection {
             }
             return;
         }
-        self.arrived.push_back(Incoming::new(publish, promise));
+        self.arrived.push(Incoming::new(publish, promise));
     }
 
     fn put(&mut self, packet: &Packet) -> Result<(), String> {
@@ -210,11 +203,15 @@ impl Connection {
     async fn say_goodbye(mut self) {
         // Whatever fails here, the connection ends.
         let _ = self.put(&Packet::Disconnect);
-        let _ = tokio::time::timeout(GOODBYE, async {
-            self.writer.write_all_buf(&mut self.out).await?;
-            self.writer.shutdown().await
-        })
-        .await;
+        let _ = tokio::time::timeout(GOODBYE, self.link.close(&mut self.out)).await;
+    }
+}
+
+/// Resolves when the rest is done; never, if there is none.
+async fn done(rest: &mut Option<Rest>) {
+    match rest {
+        Some(rest) => rest.await,
+        None => std::future::pending().await,
     }
 }
 

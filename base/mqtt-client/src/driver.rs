@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::connection::{Connection, End};
 use crate::handle::Request;
-use crate::incoming::Incoming;
+use crate::incoming::Taker;
 use crate::session::Session;
 use crate::{Options, Status};
 
@@ -18,7 +18,7 @@ static LOST: Counter = Counter::new("edgeward_mqtt_client_lost_total", "connecti
 pub(crate) struct Driver {
     pub(crate) options: Options,
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) received: mpsc::Sender<Incoming>,
+    pub(crate) taker: Box<dyn Taker>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) session: Session,
 }
@@ -27,10 +27,10 @@ impl Driver {
     pub(crate) fn new(
         options: Options,
         requests: mpsc::Receiver<Request>,
-        received: mpsc::Sender<Incoming>,
+        taker: Box<dyn Taker>,
         status: watch::Sender<Status>,
     ) -> Driver {
-        Driver { options, requests, received, status, session: Session::default() }
+        Driver { options, requests, taker, status, session: Session::default() }
     }
 
     pub(crate) async fn run(mut self, tasks: Tasks) {

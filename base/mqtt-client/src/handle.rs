@@ -9,7 +9,7 @@ use edgeward_service::Tasks;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::driver::Driver;
-use crate::incoming::Messages;
+use crate::incoming::{Messages, Taker};
 use crate::{ClientError, Options, Status};
 
 /// The client service.
@@ -22,16 +22,24 @@ impl Client {
     /// # Errors
     /// The server wants TLS and no settings are given.
     pub fn start(options: Options, tasks: &Tasks) -> Result<(Handle, Messages), ClientError> {
+        let (queue, messages) = Messages::queue(options.queue);
+        Ok((Client::start_for(queue, options, tasks)?, messages))
+    }
+
+    /// As [`Client::start`], with somebody who takes the messages at once.
+    ///
+    /// # Errors
+    /// The server wants TLS and no settings are given.
+    pub fn start_for(taker: impl Taker, options: Options, tasks: &Tasks) -> Result<Handle, ClientError> {
         if options.server.tls && options.tls.is_none() {
             return Err(ClientError::NoTls(options.server.to_string()));
         }
         let (requests, to_send) = mpsc::channel(options.queue.max(1));
-        let (received, messages) = mpsc::channel(options.queue.max(1));
         let (status, seen) = watch::channel(Status::Connecting);
-        let driver = Driver::new(options, to_send, received, status);
+        let driver = Driver::new(options, to_send, Box::new(taker), status);
         let node = tasks.child("mqtt-client");
         tasks.spawn("mqtt-client", driver.run(node));
-        Ok((Handle { requests, status: seen }, Messages::new(messages)))
+        Ok(Handle { requests, status: seen })
     }
 }
 

@@ -1,30 +1,76 @@
 //! Messages received, and the acknowledgements the server is owed for them.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use edgeward_mqtt::{Ack, Packet, Publish, QoS, Text};
 use parking_lot::Mutex;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
+
+/// Finishes what a [`Taker`] had no room for.
+pub type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who takes the messages of a client, in the client's own task: no other task is woken for a message.
+pub trait Taker: Send + 'static {
+    /// Takes what one read of the socket has brought, in order, and leaves the vector empty. With an answer the client reads
+    /// nothing more until that is done; it still sends, acknowledges and answers pings. Must be quick.
+    fn take(&mut self, messages: &mut Vec<Incoming>) -> Option<Rest>;
+}
+
+/// Whoever only publishes: what comes is confirmed and forgotten.
+impl Taker for () {
+    fn take(&mut self, messages: &mut Vec<Incoming>) -> Option<Rest> {
+        messages.drain(..).for_each(Incoming::confirm);
+        None
+    }
+}
 
 /// The messages of a client, in order.
 #[derive(Debug)]
 pub struct Messages(mpsc::Receiver<Incoming>);
 
+/// The way into [`Messages`].
+pub(crate) struct Queue(mpsc::Sender<Incoming>);
+
+impl Taker for Queue {
+    fn take(&mut self, messages: &mut Vec<Incoming>) -> Option<Rest> {
+        let mut coming = messages.drain(..);
+        while let Some(message) = coming.next() {
+            match self.0.try_send(message) {
+                Ok(()) => {}
+                // Not confirmed: the server may keep it for whoever comes next.
+                Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(message)) => {
+                    let rest: Vec<Incoming> = std::iter::once(message).chain(coming).collect();
+                    return Some(Box::pin(send_all(self.0.clone(), rest)));
+                }
+            }
+        }
+        None
+    }
+}
+
+async fn send_all(queue: mpsc::Sender<Incoming>, messages: Vec<Incoming>) {
+    for message in messages {
+        if queue.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
 impl Messages {
-    pub(crate) fn new(messages: mpsc::Receiver<Incoming>) -> Messages {
-        Messages(messages)
+    /// A queue of `capacity` messages.
+    pub(crate) fn queue(capacity: usize) -> (Queue, Messages) {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        (Queue(sender), Messages(receiver))
     }
 
     /// The next message; none when the client was stopped. Safe to drop while waiting.
     pub async fn recv(&mut self) -> Option<Incoming> {
         self.0.recv().await
-    }
-
-    /// The next message if one is there.
-    pub fn try_recv(&mut self) -> Option<Incoming> {
-        self.0.try_recv().ok()
     }
 }
 
@@ -132,6 +178,11 @@ impl Owed {
         }
         drop(slots);
         self.changed.notify_one();
+    }
+
+    /// Whether any is owed.
+    pub(crate) fn any(&self) -> bool {
+        !self.slots.lock().queue.is_empty()
     }
 
     /// Hands over the acknowledgements that are due.

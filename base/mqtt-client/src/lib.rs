@@ -6,8 +6,11 @@
 //! - Each message received carries a promise ([`Incoming::confirm`]): the server gets its acknowledgement only then, in
 //!   the order of the messages.
 //!
+//! - Messages go to a [`Taker`] in the client's own task, as many at a time as one read of the socket has brought; or into
+//!   a queue, [`Messages`].
+//!
 //! Invariant: at most [`Options::queue`] messages wait to be sent, [`Options::max_inflight`] wait for the server, and
-//! [`Options::queue`] plus one read wait for whoever receives; then the socket is not read.
+//! one read ([`Options::queue`] more with [`Messages`]) waits for whoever receives; then the socket is not read.
 
 mod connection;
 mod driver;
@@ -21,7 +24,7 @@ mod transport;
 pub use edgeward_mqtt::{Filter, QoS, SubAckCode, Text, Version, Will};
 pub use error::ClientError;
 pub use handle::{Client, Handle, Published};
-pub use incoming::{Incoming, Messages};
+pub use incoming::{Incoming, Messages, Promise, Rest, Taker};
 pub use options::{Options, Server};
 
 /// State of the connection.

@@ -144,6 +144,26 @@ impl Emitter {
         self.push_all(messages.into_iter()).await;
     }
 
+    /// Takes in as many messages as it can without waiting. With an answer rules asked for back-pressure and have no room: it
+    /// resolves when they have taken the rest.
+    pub fn offer_all(&self, messages: impl IntoIterator<Item = Message>) -> Option<BoxFuture<'static, ()>> {
+        if !self.steps.is_empty() {
+            return self.offer(self.stepped(messages).into_iter());
+        }
+        self.offer(messages.into_iter())
+    }
+
+    fn offer(&self, mut messages: impl Iterator<Item = Message>) -> Option<BoxFuture<'static, ()>> {
+        if !self.stream.push_all(&mut messages) {
+            return None;
+        }
+        let (emitter, rest) = (self.clone(), messages.collect::<Vec<_>>());
+        Some(Box::pin(async move {
+            emitter.stream.wait_for_space().await;
+            emitter.push_all(rest.into_iter()).await;
+        }))
+    }
+
     async fn push_all(&self, mut messages: impl Iterator<Item = Message>) {
         while self.stream.push_all(&mut messages) {
             self.stream.wait_for_space().await;

@@ -1,6 +1,6 @@
 //! Bytes to packets.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::fields::Fields;
 use super::kind;
@@ -24,7 +24,7 @@ pub fn decode(version: Version, buffer: &mut BytesMut, limit: usize) -> Result<O
         return Ok(None);
     }
     let mut body = buffer.split_to(size).freeze();
-    drop(body.split_to(header));
+    body.advance(header);
     packet(version, first, body).map(Some)
 }
 

@@ -5,21 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use edgeward_engine::{Ack, Connection, Emitter, Message};
 use edgeward_mqtt::{Filter, FilterTree};
-use edgeward_mqtt_client::{Client, Handle, Incoming, Messages, Status};
+use edgeward_mqtt_client::{Client, Handle, Incoming, Rest, Status, Taker};
 use edgeward_service::Tasks;
 use parking_lot::RwLock;
 
 use super::config::client_options;
-use super::source::{connection, describe, token};
+use super::source::{Topics, connection, token};
 use crate::{ConnectError, Props};
 
 /// A client and the streams that listen to it. A stream whose rules ask for back-pressure holds up all streams of the
 /// connection, as the server does not know them apart.
 pub(crate) struct SharedClient {
     pub(super) handle: Handle,
-    listeners: RwLock<FilterTree<Listener>>,
+    listeners: Listeners,
     ids: AtomicU64,
 }
+
+type Listeners = Arc<RwLock<FilterTree<Listener>>>;
 
 #[derive(Clone)]
 struct Listener {
@@ -42,12 +44,16 @@ impl SharedClient {
     /// A property is wrong.
     pub(crate) fn start(props: &Props, tasks: &Tasks) -> Result<Arc<SharedClient>, ConnectError> {
         let options = client_options(props)?;
-        let started = Client::start(options, tasks);
-        let (handle, messages) = started.map_err(|error| ConnectError::Connection(error.to_string()))?;
-        let client = SharedClient { handle, listeners: RwLock::default(), ids: AtomicU64::new(0) };
-        let client = Arc::new(client);
-        tasks.spawn_until_cancelled("mqtt-shared", client.clone().receive(messages, tasks.clone()));
-        Ok(client)
+        let listeners = Listeners::default();
+        let crossing = Crossing {
+            listeners: listeners.clone(),
+            tasks: tasks.clone(),
+            topics: Topics::default(),
+            found: Vec::new(),
+        };
+        let started = Client::start_for(crossing, options, tasks);
+        let handle = started.map_err(|error| ConnectError::Connection(error.to_string()))?;
+        Ok(Arc::new(SharedClient { handle, listeners, ids: AtomicU64::new(0) }))
     }
 
     /// State of the connection.
@@ -70,28 +76,52 @@ impl SharedClient {
         self.listeners.write().insert(filter, Listener { id, emitter, acknowledge });
         Listening { client: self.clone(), filter: filter.clone(), id }
     }
+}
 
-    async fn receive(self: Arc<Self>, mut messages: Messages, tasks: Tasks) {
-        let mut found: Vec<Listener> = Vec::new();
-        while let Some(mut incoming) = messages.recv().await {
-            let promise = incoming.take_promise();
-            let Incoming { topic, payload, qos, packet_id, .. } = incoming;
-            self.listeners.read().for_each_match(topic.as_bytes(), |listener| found.push(listener.clone()));
-            let waits = found.iter().any(|listener| listener.acknowledge);
-            let ack: Option<Ack> = match promise {
-                Some(promise) if waits => Some(token(&tasks, move || promise.keep())),
-                Some(promise) => {
-                    promise.keep();
-                    None
-                }
-                None => None,
-            };
-            let meta = describe(&topic, qos as u8, packet_id);
-            for listener in found.drain(..) {
-                let mut message = Message::payload(payload.clone()).with_meta(meta.clone());
-                message.ack = ack.clone().filter(|_| listener.acknowledge);
-                listener.emitter.emit(message).await;
+/// Where the messages of a client part for the streams that listen to it.
+struct Crossing {
+    listeners: Listeners,
+    tasks: Tasks,
+    topics: Topics,
+    /// Reused.
+    found: Vec<Listener>,
+}
+
+impl Taker for Crossing {
+    fn take(&mut self, messages: &mut Vec<Incoming>) -> Option<Rest> {
+        let mut waits = Vec::new();
+        for incoming in messages.drain(..) {
+            self.route(incoming, &mut waits);
+        }
+        if waits.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async {
+            for wait in waits {
+                wait.await;
             }
+        }))
+    }
+}
+
+impl Crossing {
+    fn route(&mut self, mut incoming: Incoming, waits: &mut Vec<Rest>) {
+        let found = &mut self.found;
+        self.listeners.read().for_each_match(incoming.topic.as_bytes(), |listener| found.push(listener.clone()));
+        let held_back = found.iter().any(|listener| listener.acknowledge);
+        let ack: Option<Ack> = match incoming.take_promise() {
+            Some(promise) if held_back => Some(token(&self.tasks, move || promise.keep())),
+            Some(promise) => {
+                promise.keep();
+                None
+            }
+            None => None,
+        };
+        let meta = self.topics.of(&incoming);
+        for listener in found.drain(..) {
+            let mut message = Message::payload(incoming.payload.clone()).with_meta(meta.clone());
+            message.ack = ack.clone().filter(|_| listener.acknowledge);
+            waits.extend(listener.emitter.offer_all([message]));
         }
     }
 }

@@ -39,8 +39,8 @@ impl Way {
     /// Starts connecting to a server.
     fn server(options: Options, tasks: &Tasks) -> Result<Way, SinkError> {
         let client = Tasks::root("mqtt-sink");
-        let started = Client::start(options, &client);
-        let (handle, _) = started.map_err(|error| SinkError::Rejected(error.to_string()))?;
+        let started = Client::start_for((), options, &client);
+        let handle = started.map_err(|error| SinkError::Rejected(error.to_string()))?;
         let (rule, stopped) = (tasks.clone(), client.clone());
         tasks.spawn("mqtt-sink-stop", async move {
             tokio::select! {

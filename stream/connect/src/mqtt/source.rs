@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edgeward_engine::{Ack, Connection, Emitter, Message, Meta, Source, SourceContext, SourceError, Value, meta};
 use edgeward_mqtt::{QoS, Text};
-use edgeward_mqtt_client::{Client, Handle, Incoming, Messages, Options, Status, SubAckCode};
+use edgeward_mqtt_client::{Client, Handle, Incoming, Options, Rest, Status, SubAckCode, Taker};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -69,25 +69,40 @@ pub(super) fn token(tasks: &Tasks, confirm: impl FnOnce() + Send + 'static) -> A
     })
 }
 
-/// Metadata of messages without identifier, by topic and quality of service.
+/// Metadata of messages. What has no identifier shares that of its topic and quality of service.
 #[derive(Default)]
-struct Topics(HashMap<(Text, u8), Meta>);
+pub(super) struct Topics {
+    known: HashMap<(Text, u8), Meta>,
+    /// Most messages come from the topic of the one before.
+    last: Option<(Text, u8, Meta)>,
+}
 
 impl Topics {
+    /// Of a message of a client.
+    pub(super) fn of(&mut self, incoming: &Incoming) -> Meta {
+        match incoming.packet_id {
+            0 => self.meta(&incoming.topic, incoming.qos as u8),
+            id => describe(&incoming.topic, incoming.qos as u8, id),
+        }
+    }
+
     fn meta(&mut self, topic: &Text, qos: u8) -> Meta {
-        if self.0.len() >= KNOWN_TOPICS {
-            self.0.clear();
+        if let Some((last, last_qos, meta)) = &self.last
+            && (last, *last_qos) == (topic, qos)
+        {
+            return meta.clone();
         }
-        if let Some(known) = self.0.get(&(topic.clone(), qos)) {
-            return known.clone();
+        if self.known.len() >= KNOWN_TOPICS {
+            self.known.clear();
         }
-        let made = describe(topic, qos, 0);
-        self.0.insert((topic.detached(), qos), made.clone());
-        made
+        let key = (topic.detached(), qos);
+        let meta = self.known.entry(key.clone()).or_insert_with(|| describe(topic, qos, 0)).clone();
+        self.last = Some((key.0, qos, meta.clone()));
+        meta
     }
 }
 
-pub(super) fn describe(topic: &Text, qos: u8, packet_id: u16) -> Meta {
+fn describe(topic: &Text, qos: u8, packet_id: u16) -> Meta {
     let number = |number: u16| Value::Int(i64::from(number));
     meta([("topic", topic.as_str().into()), ("qos", number(qos.into())), ("messageId", number(packet_id))])
 }
@@ -103,15 +118,15 @@ impl Source for ServerSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
             let SourceContext { emitter, tasks } = context;
-            let options = Options { queue: self.config.buffer_length, ..self.client };
-            let (handle, messages) = Client::start(options, &tasks).map_err(|error| SourceError(error.to_string()))?;
+            let inflow = Inflow::new(emitter.clone(), &tasks, self.acknowledge);
+            let started = Client::start_for(inflow, self.client, &tasks);
+            let handle = started.map_err(|error| SourceError(error.to_string()))?;
             tokio::select! {
                 result = subscribe(&handle, &self.config) => result?,
                 () = report(&handle, &emitter) => {}
                 () = tasks.cancelled() => return Ok(()),
             }
             tokio::select! {
-                () = receive(messages, &emitter, &tasks, self.acknowledge) => {}
                 () = report(&handle, &emitter) => {}
                 () = tasks.cancelled() => {}
             }
@@ -174,21 +189,30 @@ pub(super) fn connection(status: &Status) -> Connection {
     }
 }
 
-async fn receive(mut messages: Messages, emitter: &Emitter, tasks: &Tasks, acknowledge: bool) {
-    let mut topics = Topics::default();
-    while let Some(first) = messages.recv().await {
-        // What came in with it is there already; a batch is as long as the bus makes them, so that the rules get their turn.
-        let waiting = std::iter::from_fn(|| messages.try_recv());
-        let batch = std::iter::once(first).chain(waiting).take(BATCH);
-        emitter.emit_all(batch.map(|incoming| of_server(incoming, &mut topics, tasks, acknowledge))).await;
+/// The way of a client's messages into a stream: in the client's task, as far as the rules have room.
+struct Inflow {
+    emitter: Emitter,
+    tasks: Tasks,
+    topics: Topics,
+    acknowledge: bool,
+}
+
+impl Inflow {
+    fn new(emitter: Emitter, tasks: &Tasks, acknowledge: bool) -> Inflow {
+        Inflow { emitter, tasks: tasks.clone(), topics: Topics::default(), acknowledge }
+    }
+}
+
+impl Taker for Inflow {
+    fn take(&mut self, messages: &mut Vec<Incoming>) -> Option<Rest> {
+        let Inflow { emitter, tasks, topics, acknowledge } = self;
+        emitter.offer_all(messages.drain(..).map(|incoming| of_server(incoming, topics, tasks, *acknowledge)))
     }
 }
 
 fn of_server(mut incoming: Incoming, topics: &mut Topics, tasks: &Tasks, acknowledge: bool) -> Message {
     let promise = incoming.take_promise();
-    let Incoming { topic, payload, qos, packet_id, .. } = incoming;
-    let meta = if packet_id == 0 { topics.meta(&topic, qos as u8) } else { describe(&topic, qos as u8, packet_id) };
-    let mut message = Message::payload(payload).with_meta(meta);
+    let mut message = Message::payload(incoming.payload.clone()).with_meta(topics.of(&incoming));
     match promise {
         Some(promise) if acknowledge => message.ack = Some(token(tasks, move || promise.keep())),
         Some(promise) => promise.keep(),
