@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use edgeward_mqtt::Text;
 use edgeward_service::{Backoff, Counter, Tasks};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +22,8 @@ pub(crate) struct Driver {
     pub(crate) taker: Box<dyn Taker>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) session: Session,
+    /// The client identifier a server has chosen.
+    assigned_id: Option<Text>,
 }
 
 impl Driver {
@@ -30,7 +33,7 @@ impl Driver {
         taker: Box<dyn Taker>,
         status: watch::Sender<Status>,
     ) -> Driver {
-        Driver { options, requests, taker, status, session: Session::default() }
+        Driver { options, requests, taker, status, session: Session::default(), assigned_id: None }
     }
 
     pub(crate) async fn run(mut self, tasks: Tasks) {
@@ -52,7 +55,10 @@ impl Driver {
     }
 
     async fn serve_once(&mut self, tasks: &Tasks, backoff: &mut Backoff) -> End {
-        let opened = tokio::time::timeout(self.options.connect_timeout, Connection::open(&self.options));
+        let opened = tokio::time::timeout(
+            self.options.connect_timeout,
+            Connection::open(&self.options, self.assigned_id.as_ref()),
+        );
         let opened = tokio::select! {
             opened = opened => opened,
             () = tasks.cancelled() => return End::Stopped,
@@ -60,6 +66,7 @@ impl Driver {
         match opened {
             Ok(Ok(connection)) => {
                 backoff.reset();
+                self.assigned_id = connection.assigned_id().cloned().or(self.assigned_id.take());
                 CONNECTED.inc();
                 self.status.send_replace(Status::Connected);
                 connection.serve(self, tasks).await

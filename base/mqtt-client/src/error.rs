@@ -15,6 +15,9 @@ pub enum ClientError {
     /// A message that has no encoding.
     #[error("message cannot be sent: {0}")]
     BadMessage(MqttError),
+    /// The server has not taken a message; the text is its reason.
+    #[error("the server refuses the message: {0}")]
+    Refused(String),
     /// The client was stopped before it was done.
     #[error("the client was stopped")]
     Stopped,

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use edgeward_mqtt::{Filter, PublishHeader, QoS, SubAckCode, Text, Version, encode_publish};
+use edgeward_mqtt::v5::{Packet, Publish, Reason, Subscription, encode};
+use edgeward_mqtt::{Filter, QoS, Text, Version, check_topic};
 use edgeward_service::Tasks;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,8 +46,9 @@ impl Client {
 
 /// What the driver is asked to do.
 pub(crate) enum Request {
-    Publish { qos: QoS, retain: bool, topic: Text, payload: Bytes, done: oneshot::Sender<()> },
-    Subscribe { filters: Vec<(Filter, QoS)>, done: oneshot::Sender<Vec<SubAckCode>> },
+    Publish { message: Publish, done: oneshot::Sender<Result<(), ClientError>> },
+    Subscribe { filters: Vec<(Filter, Subscription)>, done: oneshot::Sender<Vec<Reason>> },
+    Unsubscribe { filter: Filter },
 }
 
 /// Publishes and subscribes. Clones are the same client.
@@ -63,26 +65,45 @@ impl Handle {
     /// # Errors
     /// The topic is no topic name, or the client was stopped.
     pub async fn publish(&self, topic: Text, payload: Bytes, qos: QoS, retain: bool) -> Result<Published, ClientError> {
-        let header = PublishHeader { qos, packet_id: u16::from(qos != QoS::AtMostOnce), ..PublishHeader::default() };
-        // Without its payload: only the topic can be wrong, and the size, which nobody's memory reaches.
-        encode_publish(Version::V311, header, topic.as_bytes(), &[], &mut BytesMut::new())
+        self.send(Publish { topic, payload, qos, retain, ..Publish::default() }).await
+    }
+
+    /// As [`Handle::publish`], with properties for a server of MQTT 5; the identifier is the client's own business.
+    ///
+    /// # Errors
+    /// The topic is no topic name, a property does not belong to a message, or the client was stopped.
+    pub async fn send(&self, message: Publish) -> Result<Published, ClientError> {
+        // Without its payload: only topic and properties can be wrong, and the size, which nobody's memory reaches.
+        let packet_id = u16::from(message.qos != QoS::AtMostOnce);
+        let probe = Publish { payload: Bytes::new(), packet_id, ..message.clone() };
+        check_topic(message.topic.as_bytes())
+            .and_then(|()| encode(Version::V5, &Packet::Publish(probe), &mut BytesMut::new()))
             .map_err(ClientError::BadMessage)?;
         let (done, published) = oneshot::channel();
-        self.request(Request::Publish { qos, retain, topic, payload, done }).await?;
+        self.request(Request::Publish { message, done }).await?;
         Ok(Published(published))
     }
 
-    /// Subscribes now and after every reconnect. Waits for the server's answer.
+    /// Subscribes now and after every reconnect, with a quality of service or all the options of MQTT 5. Waits for the
+    /// server's answer: a reason for each filter.
     ///
     /// # Errors
     /// There are no filters, or the client was stopped.
-    pub async fn subscribe(&self, filters: Vec<(Filter, QoS)>) -> Result<Vec<SubAckCode>, ClientError> {
+    pub async fn subscribe(&self, filters: Vec<(Filter, impl Into<Subscription>)>) -> Result<Vec<Reason>, ClientError> {
         if filters.is_empty() {
             return Err(ClientError::BadMessage(edgeward_mqtt::MqttError::EmptyList("SUBSCRIBE")));
         }
-        let (done, codes) = oneshot::channel();
+        let filters = filters.into_iter().map(|(filter, options)| (filter, options.into())).collect();
+        let (done, reasons) = oneshot::channel();
         self.request(Request::Subscribe { filters, done }).await?;
-        codes.await.map_err(|_| ClientError::Stopped)
+        reasons.await.map_err(|_| ClientError::Stopped)
+    }
+
+    /// Ends a subscription without waiting; if the client has too much to do the server keeps it until the connection
+    /// ends.
+    pub fn unsubscribe(&self, filter: Filter) {
+        // Full or stopped: as said.
+        let _ = self.requests.try_send(Request::Unsubscribe { filter });
     }
 
     /// The state of the connection, and its changes.
@@ -95,14 +116,14 @@ impl Handle {
     }
 }
 
-/// Resolves when a message has arrived as far as its quality of service promises.
+/// Resolves when a message has arrived as far as its quality of service promises, or has been refused.
 #[derive(Debug)]
-pub struct Published(oneshot::Receiver<()>);
+pub struct Published(oneshot::Receiver<Result<(), ClientError>>);
 
 impl Future for Published {
     type Output = Result<(), ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|done| done.map_err(|_| ClientError::Stopped))
+        Pin::new(&mut self.0).poll(context).map(|done| done.unwrap_or(Err(ClientError::Stopped)))
     }
 }

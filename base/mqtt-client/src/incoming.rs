@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgeward_mqtt::{Ack, Packet, Publish, QoS, Text};
+use edgeward_mqtt::v5::{Ack, Packet, Properties, Publish};
+use edgeward_mqtt::{QoS, Text};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -89,13 +90,15 @@ pub struct Incoming {
     pub dup: bool,
     /// 0 for QoS 0.
     pub packet_id: u16,
+    /// None before MQTT 5.
+    pub properties: Properties,
     promise: Option<Promise>,
 }
 
 impl Incoming {
     pub(crate) fn new(publish: Publish, promise: Option<Promise>) -> Incoming {
-        let Publish { dup, qos, retain, topic, packet_id, payload } = publish;
-        Incoming { topic, payload, qos, retain, dup, packet_id, promise }
+        let Publish { dup, qos, retain, topic, packet_id, properties, payload } = publish;
+        Incoming { topic, payload, qos, retain, dup, packet_id, properties, promise }
     }
 
     /// The message is safe: the server may forget it. Dropping a QoS 1 or 2 message without this ends the connection, so
@@ -160,8 +163,8 @@ impl Owed {
     pub(crate) fn owe(self: &Arc<Self>, qos: QoS, packet_id: u16) -> Option<Promise> {
         let reply = match qos {
             QoS::AtMostOnce => return None,
-            QoS::AtLeastOnce => Packet::PubAck(Ack { packet_id }),
-            QoS::ExactlyOnce => Packet::PubRec(Ack { packet_id }),
+            QoS::AtLeastOnce => Packet::PubAck(Ack::of(packet_id)),
+            QoS::ExactlyOnce => Packet::PubRec(Ack::of(packet_id)),
         };
         let mut slots = self.slots.lock();
         slots.queue.push_back((reply, false));

@@ -1,4 +1,4 @@
-//! An MQTT 3.1.1 client: connects in the background, reconnects with backoff, and keeps its promises across connections.
+//! A client of MQTT 3.1, 3.1.1 and 5: connects in the background, reconnects with backoff, and keeps its promises across connections.
 //!
 //! - Publishing waits for space in a bounded queue; the [`Published`] it returns resolves when a QoS 0 message is on its
 //!   way, or when the server has acknowledged a QoS 1 or 2 message. What was not acknowledged is sent again after a
@@ -19,9 +19,11 @@ mod handle;
 mod incoming;
 mod options;
 mod session;
+mod terms;
 mod transport;
 
-pub use edgeward_mqtt::{Filter, QoS, SubAckCode, Text, Version, Will};
+pub use edgeward_mqtt::v5::{Properties, Property, Publish, Reason, RetainHandling, Subscription};
+pub use edgeward_mqtt::{Filter, QoS, Text, Version, Will};
 pub use error::ClientError;
 pub use handle::{Client, Handle, Published};
 pub use incoming::{Incoming, Messages, Promise, Rest, Taker};

@@ -71,6 +71,8 @@ pub struct Options {
     pub client_id: Text,
     /// Whether the server forgets the client when the connection ends.
     pub clean_session: bool,
+    /// How long a server of MQTT 5 remembers the client after the connection, without a clean session; none is forever.
+    pub session_expiry: Option<Duration>,
     /// User name.
     pub username: Option<Text>,
     /// Password; needs a user name.
@@ -86,7 +88,7 @@ pub struct Options {
     pub backoff: (Duration, Duration),
     /// Messages that wait to be sent; also messages received that wait to be taken.
     pub queue: usize,
-    /// QoS 1 and 2 messages that wait for the server's acknowledgement.
+    /// QoS 1 and 2 messages that wait for the server's acknowledgement; fewer if the server takes fewer.
     pub max_inflight: usize,
     /// Largest packet in bytes that is accepted.
     pub max_packet_bytes: usize,
@@ -102,6 +104,7 @@ impl Options {
             version: Version::V311,
             client_id: Text::default(),
             clean_session: true,
+            session_expiry: None,
             username: None,
             password: None,
             will: None,

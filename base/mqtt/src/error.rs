@@ -67,6 +67,9 @@ pub enum MqttError {
         /// The code that came.
         code: u8,
     },
+    /// A property of MQTT 5 that does not exist, stands where it may not, comes twice or has no valid value.
+    #[error("property {0:#04x} does not exist, is not allowed there, comes twice or has a wrong value")]
+    BadProperty(u8),
     /// SUBSCRIBE or UNSUBSCRIBE without a filter, SUBACK without a code.
     #[error("{0} packet has an empty list")]
     EmptyList(&'static str),

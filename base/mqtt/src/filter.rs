@@ -58,6 +58,14 @@ impl Filter {
         }
     }
 
+    /// The filter of the topics themselves: without the `$share/GROUP/` of a shared subscription (MQTT 5 section 4.8.2).
+    #[must_use]
+    pub fn unshared(&self) -> Filter {
+        let text = self.0.as_str();
+        let topics = text.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map(|(_, topics)| topics);
+        topics.and_then(|topics| Filter::try_from(topics).ok()).unwrap_or_else(|| self.clone())
+    }
+
     /// Whether it holds no wildcard.
     pub fn is_literal(&self) -> bool {
         memchr::memchr2(b'+', b'#', self.as_bytes()).is_none()
@@ -178,6 +186,15 @@ mod tests {
         ];
         for (filter, topic, expect) in cases {
             assert_eq!(Filter::try_from(filter).unwrap().matches(topic.as_bytes()), expect, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn knows_the_topics_of_a_shared_subscription() {
+        for (filter, expect) in
+            [("$share/g/a/+", "a/+"), ("a/+", "a/+"), ("$share/g", "$share/g"), ("$share/g/", "$share/g/")]
+        {
+            assert_eq!(Filter::try_from(filter).unwrap().unshared().text().as_str(), expect);
         }
     }
 

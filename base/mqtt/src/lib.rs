@@ -2,7 +2,7 @@
 //!
 //! Invariant: no input makes this crate panic or allocate more than the packet limit it was given. Decoding copies
 //! nothing: a topic and a payload are slices of the buffer the packet was read into. The protocol [`Version`] is a
-//! parameter of [`decode`] and [`encode`]; today it is MQTT 3.1 or 3.1.1.
+//! parameter of [`decode`] and [`encode`], which are those of MQTT 3.1 and 3.1.1; [`v5`] has those of all versions.
 
 mod codec;
 mod error;
@@ -10,6 +10,7 @@ mod filter;
 mod packet;
 mod text;
 mod tree;
+pub mod v5;
 
 pub use codec::{PublishHeader, decode, encode, encode_publish};
 pub use error::MqttError;

@@ -13,6 +13,8 @@ pub enum Version {
     /// MQTT 3.1.1: `MQTT`, level 4.
     #[default]
     V311,
+    /// MQTT 5: `MQTT`, level 5. Its packets are those of [`crate::v5`].
+    V5,
 }
 
 /// Quality of service.

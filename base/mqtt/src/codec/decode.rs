@@ -29,7 +29,7 @@ pub fn decode(version: Version, buffer: &mut BytesMut, limit: usize) -> Result<O
 }
 
 /// First byte, length of the fixed header and size of the whole packet, once they are known.
-fn frame(buffer: &[u8], limit: usize) -> Result<Option<(u8, usize, usize)>, MqttError> {
+pub(crate) fn frame(buffer: &[u8], limit: usize) -> Result<Option<(u8, usize, usize)>, MqttError> {
     let Some((&first, rest)) = buffer.split_first() else { return Ok(None) };
     let mut remaining = 0;
     for index in 0..4 {
@@ -76,7 +76,7 @@ fn packet(_version: Version, first: u8, body: Bytes) -> Result<Packet, MqttError
 }
 
 /// Name and prescribed flags of a packet type (section 2.2.2).
-fn shape(kind: u8) -> Result<(&'static str, u8), MqttError> {
+pub(crate) fn shape(kind: u8) -> Result<(&'static str, u8), MqttError> {
     Ok(match kind {
         kind::CONNECT => ("CONNECT", 0),
         kind::CONNACK => ("CONNACK", 0),

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{MAX_REMAINING, kind};
+use super::{fixed_header, kind};
 use crate::filter::check_topic;
 use crate::{Connect, MqttError, Packet, QoS, SubAck, SubAckCode, Subscribe, Unsubscribe, Version};
 
@@ -81,6 +81,7 @@ fn connect(packet: &Connect, out: &mut BytesMut) -> Result<(), MqttError> {
     let (name, level) = match packet.version {
         Version::V31 => ("MQIsdp", 3),
         Version::V311 => ("MQTT", 4),
+        Version::V5 => return Err(MqttError::UnsupportedVersion(5)),
     };
     let mut flags = u8::from(packet.clean_session) << 1;
     let mut parts: [Option<(&[u8], &'static str)>; 5] = [None; 5];
@@ -168,24 +169,6 @@ fn short(first: u8, packet: &'static str, packet_id: u16, out: &mut BytesMut) ->
 fn empty(kind: u8, out: &mut BytesMut) -> Result<(), MqttError> {
     out.put_slice(&[kind << 4, 0]);
     Ok(())
-}
-
-fn fixed_header(first: u8, remaining: usize, out: &mut BytesMut) -> Result<(), MqttError> {
-    if remaining > MAX_REMAINING {
-        return Err(MqttError::TooLarge { size: remaining, limit: MAX_REMAINING });
-    }
-    out.reserve(remaining + 5);
-    out.put_u8(first);
-    let mut rest = remaining;
-    loop {
-        let byte = (rest & 0x7f) as u8;
-        rest >>= 7;
-        if rest == 0 {
-            out.put_u8(byte);
-            return Ok(());
-        }
-        out.put_u8(byte | 0x80);
-    }
 }
 
 /// Size of a field behind a 16-bit length.

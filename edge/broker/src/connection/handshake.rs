@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use edgeward_mqtt::{ConnAck, Connect, ConnectCode, MqttError, Packet, Text, Version, Will, decode, encode};
+use edgeward_mqtt::{ConnAck, Connect, ConnectCode, MqttError, Packet, Text, Version, Will, decode, encode, v5};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,8 @@ use crate::{Client, Message, metrics};
 
 /// First byte of a CONNECT packet.
 const CONNECT: u8 = 0x10;
+/// Protocol level of MQTT 5, which this broker does not speak.
+const MQTT_5: u8 = 5;
 
 /// Reads the CONNECT, decides, and queues the CONNACK as the connection's first output. None: refused or gone.
 pub(super) async fn open<R, W>(
@@ -46,7 +48,9 @@ where
             metrics::PROTOCOL_ERRORS.inc();
             tracing::info!(%peer, %error, "MQTT client sent no valid CONNECT");
             // Section 3.1.2.2: only a wrong version is told.
-            if !matches!(error, MqttError::UnsupportedVersion(_)) {
+            let MqttError::UnsupportedVersion(level) = error else { return None };
+            if level == MQTT_5 {
+                refuse_version_5(writer, timeout).await;
                 return None;
             }
             ConnectCode::UnacceptableVersion
@@ -59,6 +63,16 @@ where
     // The client may be gone; the connection ends either way.
     let _ = tokio::time::timeout(timeout, writer.write_all(&out)).await;
     None
+}
+
+/// A client of MQTT 5 understands only an answer of its own version.
+async fn refuse_version_5<W: AsyncWrite + Unpin>(writer: &mut W, timeout: Duration) {
+    let reason = v5::Reason::UNSUPPORTED_PROTOCOL_VERSION;
+    let ack = v5::ConnAck { reason, ..v5::ConnAck::default() };
+    let mut out = BytesMut::new();
+    // A CONNACK without properties always encodes; the client may be gone.
+    let _ = v5::encode(Version::V5, &v5::Packet::ConnAck(ack), &mut out);
+    let _ = tokio::time::timeout(timeout, writer.write_all(&out)).await;
 }
 
 /// The first packet. The error is none if the socket ended.

@@ -35,10 +35,11 @@ async fn whoever_breaks_the_protocol_is_disconnected() {
     let accepted = [0x20, 2, 0, 0];
     let with_hello = |rest: &[u8]| [&hello()[..], rest].concat();
     let no_id = |clean| bytes(&Packet::Connect(Box::new(connect("", clean))));
-    let cases: [(Vec<u8>, &[u8]); 10] = [
+    let cases: [(Vec<u8>, &[u8]); 11] = [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), &[]),
         (bytes(&Packet::PingReq), &[]),
-        (b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00".to_vec(), &[0x20, 2, 0, 1]),
+        (b"\x10\x0d\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x00".to_vec(), &[0x20, 2, 0, 1]),
+        (b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00".to_vec(), &[0x20, 3, 0, 0x84, 0]),
         (no_id(false), &[0x20, 2, 0, ConnectCode::IdentifierRejected as u8]),
         (with_hello(&hello()), &accepted),
         (with_hello(&bytes(&Packet::PingResp)), &accepted),

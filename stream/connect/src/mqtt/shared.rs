@@ -1,5 +1,7 @@
 //! One client for all sources and sinks of a named connection.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +9,7 @@ use edgeward_engine::{Ack, Connection, Emitter, Message};
 use edgeward_mqtt::{Filter, FilterTree};
 use edgeward_mqtt_client::{Client, Handle, Incoming, Rest, Status, Taker};
 use edgeward_service::Tasks;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::config::client_options;
 use super::source::{Topics, connection, token};
@@ -18,6 +20,8 @@ use crate::{ConnectError, Props};
 pub(crate) struct SharedClient {
     pub(super) handle: Handle,
     listeners: Listeners,
+    /// How many listen by each filter: the last to go unsubscribes.
+    filters: Mutex<HashMap<Filter, usize>>,
     ids: AtomicU64,
 }
 
@@ -53,7 +57,7 @@ impl SharedClient {
         };
         let started = Client::start_for(crossing, options, tasks);
         let handle = started.map_err(|error| ConnectError::Connection(error.to_string()))?;
-        Ok(Arc::new(SharedClient { handle, listeners, ids: AtomicU64::new(0) }))
+        Ok(Arc::new(SharedClient { handle, listeners, filters: Mutex::default(), ids: AtomicU64::new(0) }))
     }
 
     /// State of the connection.
@@ -73,7 +77,8 @@ impl SharedClient {
 
     pub(super) fn listen(self: &Arc<Self>, filter: &Filter, emitter: Emitter, acknowledge: bool) -> Listening {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        self.listeners.write().insert(filter, Listener { id, emitter, acknowledge });
+        self.listeners.write().insert(&filter.unshared(), Listener { id, emitter, acknowledge });
+        *self.filters.lock().entry(filter.clone()).or_default() += 1;
         Listening { client: self.clone(), filter: filter.clone(), id }
     }
 }
@@ -128,6 +133,14 @@ impl Crossing {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.client.listeners.write().remove(&self.filter, |listener| listener.id == self.id);
+        self.client.listeners.write().remove(&self.filter.unshared(), |listener| listener.id == self.id);
+        let mut filters = self.client.filters.lock();
+        if let Entry::Occupied(mut count) = filters.entry(self.filter.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+                self.client.handle.unsubscribe(self.filter.clone());
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edgeward_engine::{Connection, Emission, Sink, SinkError};
 use edgeward_mqtt::Text;
-use edgeward_mqtt_client::{Client, Handle, Options, Published, Status};
+use edgeward_mqtt_client::{Client, ClientError, Handle, Options, Properties, Property, Publish, Published, Status};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -14,6 +14,7 @@ use super::SharedClient;
 use super::config::{SinkConfig, topic_name};
 use super::source::connection;
 use crate::sink::{Encoder, Payloads};
+use crate::template::Template;
 use crate::{BusMessage, LocalBus, SinkOptions};
 
 /// How long a stopped rule may still send what waits.
@@ -98,17 +99,17 @@ impl MqttSink {
         let mut published: Vec<Published> = Vec::new();
         for (index, payload) in self.payloads.iter().enumerate() {
             let payload = Bytes::copy_from_slice(payload);
-            let SinkConfig { topic, qos, retained: retain, .. } = &self.config;
+            let (qos, retain) = (self.config.qos, self.config.retained);
             let topic = match &self.topic {
                 Some(topic) => topic.clone(),
                 None => {
-                    let name = topic.for_sink(&self.encoder.data(emission, index))?;
+                    let name = self.config.topic.for_sink(&self.encoder.data(emission, index))?;
                     topic_name(&name).map_err(SinkError::Rejected)?
                 }
             };
             let handle = match &self.way {
                 Way::Bus(bus) => {
-                    let message = BusMessage { topic, payload, qos: *qos as u8, retain: *retain };
+                    let message = BusMessage { topic, payload, qos: qos as u8, retain };
                     bus.publish(message).await.map_err(SinkError::Rejected)?;
                     continue;
                 }
@@ -116,13 +117,34 @@ impl MqttSink {
                 Way::Server { handle, .. } => handle,
                 Way::Shared(client) => &client.handle,
             };
-            let sent = handle.publish(topic, payload, *qos, *retain).await;
-            published.push(sent.map_err(|error| SinkError::Recoverable(error.to_string()))?);
+            let properties = self.properties(emission, index)?;
+            let message = Publish { topic, payload, qos, retain, properties, ..Publish::default() };
+            published.push(handle.send(message).await.map_err(failed)?);
         }
         for arrived in published {
-            arrived.await.map_err(|error| SinkError::Recoverable(error.to_string()))?;
+            arrived.await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn properties(&self, emission: &Emission, index: usize) -> Result<Properties, SinkError> {
+        let property = |(key, value): &(Text, Template)| {
+            let value = match value.constant() {
+                Some(value) => Text::try_from(value),
+                None => Text::try_from(value.for_sink(&self.encoder.data(emission, index))?),
+            };
+            let value = value.map_err(|error| SinkError::Rejected(error.to_string()))?;
+            Ok(Property::User(key.clone(), value))
+        };
+        self.config.properties.iter().map(property).collect()
+    }
+}
+
+/// What the server refuses it will refuse again.
+fn failed(error: ClientError) -> SinkError {
+    match error {
+        ClientError::Refused(_) | ClientError::BadMessage(_) => SinkError::Rejected(error.to_string()),
+        error => SinkError::Recoverable(error.to_string()),
     }
 }
 

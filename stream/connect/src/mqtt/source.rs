@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use edgeward_engine::{Ack, Connection, Emitter, Message, Meta, Source, SourceContext, SourceError, Value, meta};
+use bytes::Bytes;
+use edgeward_engine::{Ack, Connection, Emitter, Map, Message, Meta, Source, SourceContext, SourceError, Value, meta};
 use edgeward_mqtt::{QoS, Text};
-use edgeward_mqtt_client::{Client, Handle, Incoming, Options, Rest, Status, SubAckCode, Taker};
+use edgeward_mqtt_client::{Client, Handle, Incoming, Options, Properties, Property, Rest, Status, Taker};
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 
@@ -80,10 +81,14 @@ pub(super) struct Topics {
 impl Topics {
     /// Of a message of a client.
     pub(super) fn of(&mut self, incoming: &Incoming) -> Meta {
-        match incoming.packet_id {
-            0 => self.meta(&incoming.topic, incoming.qos as u8),
-            id => describe(&incoming.topic, incoming.qos as u8, id),
+        if incoming.packet_id == 0 && incoming.properties.is_empty() {
+            return self.meta(&incoming.topic, incoming.qos as u8);
         }
+        let mut described = describe(&incoming.topic, incoming.qos as u8, incoming.packet_id);
+        if !incoming.properties.is_empty() {
+            Arc::make_mut(&mut described).extend(details(&incoming.properties));
+        }
+        described
     }
 
     fn meta(&mut self, topic: &Text, qos: u8) -> Meta {
@@ -105,6 +110,29 @@ impl Topics {
 fn describe(topic: &Text, qos: u8, packet_id: u16) -> Meta {
     let number = |number: u16| Value::Int(i64::from(number));
     meta([("topic", topic.as_str().into()), ("qos", number(qos.into())), ("messageId", number(packet_id))])
+}
+
+/// What a message of MQTT 5 says about itself; the user's properties stand under `properties`.
+fn details(properties: &Properties) -> Map {
+    let (mut found, mut users) = (Map::new(), Map::new());
+    for property in properties {
+        let (key, value) = match property {
+            Property::User(key, value) => {
+                users.insert(key.as_str().into(), value.as_str().into());
+                continue;
+            }
+            Property::ContentType(text) => ("contentType", text.as_str().into()),
+            Property::ResponseTopic(text) => ("responseTopic", text.as_str().into()),
+            Property::CorrelationData(bytes) => ("correlationData", Value::bytes(Bytes::copy_from_slice(bytes))),
+            Property::MessageExpiry(seconds) => ("messageExpiryInterval", Value::Int(i64::from(*seconds))),
+            _ => continue,
+        };
+        found.insert(key.into(), value);
+    }
+    if !users.is_empty() {
+        found.insert("properties".into(), Value::map(users));
+    }
+    found
 }
 
 /// From a server.
@@ -162,10 +190,12 @@ impl Source for SharedSource {
 }
 
 async fn subscribe(handle: &Handle, config: &SourceConfig) -> Result<(), SourceError> {
-    let codes = handle.subscribe(vec![(config.filter.clone(), config.qos)]).await;
-    match codes.map_err(|error| SourceError(error.to_string()))?.first() {
-        Some(SubAckCode::Granted(_)) => Ok(()),
-        _ => Err(SourceError(format!("the MQTT server refuses the subscription to {}", config.filter))),
+    let reasons = handle.subscribe(vec![(config.filter.clone(), config.qos)]).await;
+    match reasons.map_err(|error| SourceError(error.to_string()))?.first() {
+        Some(reason) if reason.is_failure() => {
+            Err(SourceError(format!("the MQTT server refuses the subscription to {}: {reason}", config.filter)))
+        }
+        _ => Ok(()),
     }
 }
 
