@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::testing::{emission, request, start, until};
+use crate::testing::{emission, request, start, start_rule, until};
 use crate::{BusDelivery, BusMessage, BusMessages, BusOptions, Hosts, LocalBus, registry};
 
 /// A bus with one subscriber, and a log of what was confirmed.
@@ -124,6 +124,60 @@ async fn a_named_server_is_used_over_the_network() {
     assert_eq!(sink.connection(), Some(Connection::Connected));
     sink.close().await;
     later.stop().await;
+}
+
+#[tokio::test]
+async fn mqtt_5_carries_properties_from_a_sink_to_a_source() {
+    let Some((_mosquitto, server)) = mosquitto() else { return };
+    let hosts = Hosts::default();
+    for (version, expect) in
+        [("5", r#"{"a":1,"k":"id 1","t":"lab/x"}"#), ("4", r#"{"a":1,"t":"lab/x"}"#), ("3.1", r#"{"a":1,"t":"lab/x"}"#)]
+    {
+        let properties = json!({"server": server, "protocolVersion": version, "qos": 1});
+        let select = "SELECT a, meta(properties->k) AS k, mqtt(topic) AS t FROM s";
+        let create = "CREATE STREAM s () WITH (DATASOURCE=\"$share/g/lab/#\")";
+        let create = if version == "5" { create } else { CREATE };
+        let mut running = start_rule(select, ("mqtt", create, &properties), &[], &hosts).unwrap();
+        until(|| running.rule.metrics()[0].connection == Some(Connection::Connected)).await;
+        let more = json!({"topic": "lab/x", "sendSingle": true, "properties": {"k": "id {{.a}}", "none": "x"}});
+        let all = crate::testing::props(&properties).overlaid(more.as_object().unwrap().clone());
+        let mut sink =
+            registry::sink("mqtt", &request(&serde_json::Value::Object(all.all().clone())), &hosts).unwrap().sink;
+        // Until the server has the subscription, which nobody reports.
+        let row = loop {
+            sink.send(&emission(r#"[{"a":1}]"#)).await.unwrap();
+            if let Ok(row) = tokio::time::timeout(std::time::Duration::from_millis(200), running.row()).await {
+                break row;
+            }
+        };
+        assert_eq!(row, expect, "version {version}");
+        sink.close().await;
+        running.stop().await;
+    }
+}
+
+#[test]
+fn reads_the_properties_of_every_version() {
+    let sink = |properties: serde_json::Value| {
+        let error = registry::sink("mqtt", &request(&properties), &Hosts::default()).err();
+        error.map(|error| error.to_string())
+    };
+    for (properties, expect) in [
+        (
+            json!({"topic": "t", "protocolVersion": "5", "sessionExpiryIntervalSeconds": 60, "clientStatePath": "x"}),
+            None,
+        ),
+        (json!({"topic": "t", "protocolVersion": "3"}), None),
+        (json!({"topic": "t", "protocolVersion": "6"}), Some("unsupported protocol version 6")),
+        (json!({"topic": "t", "properties": {"a": 1}}), Some("'properties' expected type 'string'")),
+        (json!({"topic": "t", "properties": "a"}), Some("'properties' expected type 'map[string]string'")),
+        (json!({"topic": "t", "properties": {"a": "{{.b"}}), Some("invalid value for properties")),
+        (json!({"topic": "t", "qos": 3}), Some("qos")),
+    ] {
+        let got = sink(properties.clone());
+        let fits = expect.map_or(got.is_none(), |part| got.as_ref().is_some_and(|got| got.contains(part)));
+        assert!(fits, "{properties}: {got:?}");
+    }
 }
 
 #[tokio::test]
