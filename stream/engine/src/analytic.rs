@@ -183,7 +183,7 @@ fn had_changed(exprs: &[Expr], args: &[Value], memory: &mut Vec<Value>) -> Resul
     let mut changed = false;
     for ((expr, new), old) in exprs.iter().zip(args).skip(1).zip(memory) {
         match (expr, new) {
-            (Expr::All(_), Value::Map(row)) => changed |= row_changed(ignore_nil, row, old),
+            (expr, Value::Map(row)) if expr.is_star() => changed |= row_changed(ignore_nil, row, old),
             _ if ignore_nil && new.is_nil() => {}
             _ => {
                 changed |= old != new;

@@ -203,7 +203,7 @@ impl<'a> Explainer<'a> {
     fn source(&self, input: usize, columns: &BTreeSet<String>) -> String {
         let definition = &self.plan.definitions[input];
         let mut info = format!("StreamName: {}", definition.name);
-        let all = |expr: &Expr| matches!(expr, Expr::All(None)) || matches!(expr, Expr::All(Some(of)) if *of == input);
+        let all = |expr: &Expr| expr.is_star_of(input);
         if !self.program.projection.takes_all(&all) {
             let timestamp = definition.timestamp.iter().filter(|_| self.plan.options.is_event_time);
             let columns: BTreeSet<&String> = columns.iter().chain(timestamp).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use edgeward_functions::{Analytic, Engine, Function, Run, UserFunction, UserFunctions, Value, lookup};
 use edgeward_sql::ast::{BinaryOp, Call, Column, Expr as Syntax, SetOperand};
 
-use super::{Case, Expr, Set, WindowBound, has_aggregate};
+use super::{Case, Expr, Set, Star, WindowBound, has_aggregate};
 use crate::{EngineError, StreamDef};
 
 /// One stream or table of the FROM clause.
@@ -151,7 +151,10 @@ impl<'a> Compiler<'a> {
             Syntax::Str(text) => Expr::Const(Value::str(text.as_str())),
             Syntax::Bool(bool) => Expr::Const(Value::Bool(*bool)),
             Syntax::Column(column) => return self.column(column),
-            Syntax::Wildcard(stream) => Expr::All(stream.as_ref().map(|stream| self.input(stream)).transpose()?),
+            Syntax::Wildcard(stream) => {
+                let input = stream.as_ref().map(|stream| self.input(stream)).transpose()?;
+                self.star(input)
+            }
             Syntax::Binary(op, left, right) => return self.binary(*op, left, right),
             Syntax::Member(base, name) => Expr::Member(Box::new(self.expr(base)?), name.as_str().into()),
             Syntax::Index(base, index) => Expr::Index(Box::new((self.expr(base)?, self.expr(index)?))),
@@ -230,6 +233,21 @@ impl<'a> Compiler<'a> {
         plan_error(format!("unknown field {name}"))
     }
 
+    /// All columns, or those of one input.
+    fn star(&mut self, input: Option<usize>) -> Expr {
+        let inputs = self.scope.inputs.len();
+        let definitions: Vec<usize> = input.map_or_else(|| (0..inputs).collect(), |input| vec![input]);
+        if definitions.iter().all(|input| self.scope.inputs[*input].definition.is_schemaless()) {
+            return Expr::All(input.filter(|_| inputs > 1));
+        }
+        let star = |input: usize| {
+            let fields = &self.scope.inputs[input].definition.fields;
+            let columns = fields.iter().map(|field| (field.name.as_str().into(), (self.slot)(input, &field.name)));
+            Star { side: (inputs > 1).then_some(input), columns: columns.collect() }
+        };
+        Expr::Star(definitions.into_iter().map(star).collect())
+    }
+
     pub(crate) fn place(&mut self, input: usize, name: &str) -> Expr {
         let slot = (self.slot)(input, name);
         if self.scope.inputs.len() == 1 { Expr::Slot(slot) } else { Expr::Side(input, slot) }
@@ -297,15 +315,16 @@ impl<'a> Compiler<'a> {
             return Ok(Expr::Aggregate(known));
         }
         self.in_aggregate = Some(function.name);
-        let args = self.list(&call.args);
+        // `count(*)` counts rows: no need to build them.
+        let args = match (function.name, call.args.as_slice()) {
+            ("count", [Syntax::Wildcard(_)]) => Ok(vec![Expr::Const(Value::Bool(true))]),
+            (_, args) => self.list(args),
+        };
         let filter = self.option(call.filter.as_ref());
         self.in_aggregate = None;
         let (mut args, filter) = (args?, filter?);
-        match function.name {
-            // `count(*)` counts rows: no need to build them.
-            "count" if matches!(args[0], Expr::All(_)) => args[0] = Expr::Const(Value::Bool(true)),
-            "deduplicate" => args.push(Expr::All(None)),
-            _ => {}
+        if function.name == "deduplicate" {
+            args.push(self.star(None));
         }
         self.aggregates.push(AggregateCall { syntax: call.clone(), function, args, filter, incremental: false });
         Ok(Expr::Aggregate(self.aggregates.len() - 1))

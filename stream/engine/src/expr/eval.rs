@@ -7,6 +7,7 @@ use edgeward_functions::format::GoText;
 use edgeward_functions::{Error, Function, Map, Value, ops};
 use edgeward_sql::ast::BinaryOp;
 
+use super::star::whole;
 use super::{Case, Expr, Scene, Set, WindowBound, access};
 
 type Result<'a> = std::result::Result<Cow<'a, Value>, Error>;
@@ -29,6 +30,7 @@ impl Expr {
             Expr::All(Some(side)) => {
                 Ok(owned(scene.row.side(*side).map_or(Value::Nil, |row| Value::Map(row.all().clone()))))
             }
+            Expr::Star(stars) => Ok(owned(whole(stars, scene.row))),
             Expr::Analytic(index) => Ok(Cow::Borrowed(scene.analytic.get(*index).unwrap_or(&Value::Nil))),
             Expr::Aggregate(index) => Ok(Cow::Borrowed(scene.aggregates.get(*index).unwrap_or(&Value::Nil))),
             Expr::Cell(index, inner) => cell(*index, inner, scene),
@@ -146,6 +148,7 @@ impl Expr {
                 | Expr::Side(..)
                 | Expr::FirstSide(_)
                 | Expr::All(_)
+                | Expr::Star(_)
                 | Expr::Analytic(_)
                 | Expr::Meta(..)
                 | Expr::Window(_)

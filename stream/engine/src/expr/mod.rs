@@ -4,6 +4,7 @@ mod access;
 mod compile;
 mod eval;
 mod shown;
+mod star;
 mod walk;
 
 use std::cell::OnceCell;
@@ -15,6 +16,8 @@ use edgeward_sql::ast::BinaryOp;
 pub(crate) use compile::{AggregateCall, AnalyticCall, Compiler, Numbering, Scope, ScopeInput};
 pub(crate) use eval::within;
 pub(crate) use walk::{columns, first_call, has_aggregate};
+
+pub(crate) use star::Star;
 
 use crate::Row;
 
@@ -54,6 +57,8 @@ pub(crate) enum Expr {
     FirstSide(Box<[(usize, usize)]>),
     /// The whole row, or one side of it, as a map.
     All(Option<usize>),
+    /// The same where an input has a schema.
+    Star(Box<[Star]>),
     Analytic(usize),
     Aggregate(usize),
     /// An alias computed once per row.

@@ -356,7 +356,7 @@ impl Changes {
         let mut columns = Map::new();
         for column in &self.columns {
             match (&column.expr, column.value(scene)?) {
-                (Expr::All(_), Value::Map(row)) => columns.extend(Arc::unwrap_or_clone(row)),
+                (expr, Value::Map(row)) if expr.is_star() => columns.extend(Arc::unwrap_or_clone(row)),
                 (_, value) => drop(columns.insert(column.name.clone(), value)),
             }
         }
