@@ -107,7 +107,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "rows": '[{"id":1,"v":"a"},{"id":2,"v":"b"},{"id":2,"v":"c"}]', "count": '{"n": %d}' % count}.get(what, '{"code": 200}').encode()
         status = int(what) if what.isdigit() else 200
         if what == "auth" and self.headers.get("authorization") == "Bearer t1": status = 401
-        self.send_response(status)
+        moved = {"moved": 302, "again": 307}.get(what)
+        self.send_response(moved or status)
+        if moved: self.send_header("location", "/200?from=" + what)
         self.send_header("content-length", str(len(reply)))
         self.end_headers()
         self.wfile.write(reply)

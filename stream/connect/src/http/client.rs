@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edgeward_service::Counter;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, LOCATION};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -14,10 +15,16 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
+use super::fetch::next;
+
 /// Largest body of an answer, in bytes.
 const MAX_REPLY_BYTES: usize = 16 << 20;
 /// Unused connections are closed after this time.
 const IDLE: Duration = Duration::from_secs(60);
+/// Redirections that are followed, as many as Go does.
+const HOPS: usize = 10;
+/// What only the host that was asked may see.
+const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
 
 static TOO_LARGE: Counter =
     Counter::new("edgeward_connect_http_replies_too_large_total", "HTTP answers refused because they were too large");
@@ -95,6 +102,8 @@ impl HttpClient {
         tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(HttpError::Timeout(self.timeout)))
     }
 
+    /// Sends a request where redirections lead, as Go's client does: 307 and 308 send the same again, the others ask with
+    /// GET. Another host sees no credentials.
     async fn exchange(
         &self,
         method: &Method,
@@ -102,11 +111,38 @@ impl HttpClient {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, HttpError> {
-        let mut request = Request::builder().method(method).uri(url).body(Full::new(body));
-        if let Ok(request) = &mut request {
-            request.headers_mut().extend(headers.clone());
+        let mut uri: Uri = url.parse().map_err(|error| HttpError::Invalid(format!("{url}: {error}")))?;
+        let (mut method, mut headers, mut body) = (method.clone(), headers.clone(), body);
+        for _ in 0..=HOPS {
+            let response = self.once(&method, uri.clone(), &headers, body.clone()).await?;
+            let status = response.status().as_u16();
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) || !response.headers().contains_key(LOCATION) {
+                return Ok(response);
+            }
+            let to = next(&uri, response.headers()).map_err(HttpError::Failed)?;
+            if to.host() != uri.host() {
+                CREDENTIALS.iter().for_each(|name| drop(headers.remove(name)));
+            }
+            if status < 307 && method != Method::HEAD {
+                (method, body) = (Method::GET, Bytes::new());
+                headers.remove(CONTENT_TYPE);
+            }
+            uri = to;
         }
-        let request = request.map_err(|error| HttpError::Invalid(format!("{url}: {error}")))?;
+        Err(HttpError::Failed(format!("stopped after {HOPS} redirects")))
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        uri: Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let invalid = |error| HttpError::Invalid(format!("{uri}: {error}"));
+        let request = Request::builder().method(method).uri(uri.clone()).body(Full::new(body));
+        let mut request: Request<_> = request.map_err(invalid)?;
+        request.headers_mut().extend(headers.clone());
         self.inner.request(request).await.map_err(|error| HttpError::Failed(reasons(&error)))
     }
 }

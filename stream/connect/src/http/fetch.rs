@@ -58,7 +58,7 @@ async fn follow(url: &str, private: bool) -> Result<Response<Incoming>, String> 
 }
 
 /// Where a redirection leads.
-fn next(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
+pub(super) fn next(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
     let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| format!("{from} redirects to nowhere"))?;
     let to: Uri = location.parse().map_err(|error| format!("{from} redirects to an invalid URL: {error}"))?;

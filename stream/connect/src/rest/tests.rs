@@ -77,6 +77,19 @@ async fn judges_answers() {
 }
 
 #[tokio::test]
+async fn goes_where_it_is_sent() {
+    let Some((mut peer, url)) = server().await else { return };
+    for (path, method, body) in [("moved", "GET", ""), ("again", "POST", ROWS)] {
+        send(&json!({"url": format!("{url}/{path}"), "method": "POST"})).await.unwrap();
+        let first: Value = serde_json::from_str(&peer.line().await).unwrap();
+        let second: Value = serde_json::from_str(&peer.line().await).unwrap();
+        assert_eq!(json!([first["method"], first["path"], first["body"]]), json!(["POST", format!("/{path}"), ROWS]));
+        let expect = json!([method, format!("/200?from={path}"), body]);
+        assert_eq!(json!([second["method"], second["path"], second["body"]]), expect);
+    }
+}
+
+#[tokio::test]
 async fn carries_a_token_and_asks_for_a_new_one() {
     let Some((mut peer, url)) = server().await else { return };
     let properties = json!({
