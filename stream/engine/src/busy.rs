@@ -19,10 +19,9 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Counts the work since an instant.
-    pub(crate) fn add(&mut self, since: Instant) {
-        let now = Instant::now();
-        self.note(number(now), now.saturating_duration_since(since));
+    /// Counts the work between two instants.
+    pub(crate) fn add(&mut self, begun: Instant, ended: Instant) {
+        self.note(number(ended), ended.saturating_duration_since(begun));
     }
 
     fn note(&mut self, number: u32, work: Duration) {

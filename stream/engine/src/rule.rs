@@ -61,8 +61,8 @@ struct Shared {
     sinks: Box<[Arc<SinkTask>]>,
     life: Mutex<Life>,
     ended: Notify,
-    /// What was seen last, for when the core is busy.
-    last_metrics: Mutex<Vec<NodeMetrics>>,
+    /// What was seen last, for when the core is busy with a function a user brought; other rules are never busy for long.
+    last_metrics: Option<Mutex<Vec<NodeMetrics>>>,
     busy: Mutex<Busy>,
     /// Time the operators took for one item of the last turn.
     latency_us: AtomicU64,
@@ -116,13 +116,16 @@ impl RuleTask {
             sinks,
             life: Mutex::new(Life { status: RuleStatus::Running, then: None }),
             ended: Notify::new(),
-            last_metrics: Mutex::default(),
+            last_metrics: program.calls_users.then(Mutex::default),
             latency_us: AtomicU64::new(0),
             busy: Mutex::default(),
         });
         let own_thread = program.calls_users;
         let open = program.tables.iter().filter(|table| table.is_none()).count();
         let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), open, own_thread, asked };
+        if own_thread {
+            shared.metrics();
+        }
         match own_thread {
             true => tasks.spawn("rule", on_own_thread(runner)),
             false => tasks.spawn("rule", runner.run()),
@@ -206,9 +209,25 @@ impl Shared {
         }
     }
 
+    /// Counts a turn of the rule over so many items.
+    fn worked(&self, begun: Instant, items: u64) {
+        let ended = Instant::now();
+        let took = u64::try_from((ended - begun).as_micros()).unwrap_or(u64::MAX);
+        if let Some(each) = took.checked_div(items) {
+            self.latency_us.store(each, Ordering::Relaxed);
+        }
+        self.busy.lock().add(begun, ended);
+    }
+
     fn metrics(&self) -> Vec<NodeMetrics> {
-        // A function a user brought may keep the core for long; whoever asks for counters does not wait for it.
-        let Some(core) = self.core.try_lock_for(PATIENCE) else { return self.last_metrics.lock().clone() };
+        let core = match &self.last_metrics {
+            None => self.core.lock(),
+            // Whoever asks for counters does not wait for a slow function.
+            Some(last) => match self.core.try_lock_for(PATIENCE) {
+                Some(core) => core,
+                None => return last.lock().clone(),
+            },
+        };
         let input = |(stream, attachment): &'_ (Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
         let inputs: Vec<(Arc<Stream>, u64)> = self.inputs.iter().map(input).collect();
         let inputs: Vec<nodes::Input<'_>> = inputs
@@ -231,7 +250,9 @@ impl Shared {
             nodes::add_sink(&mut nodes, sink.kind(), index, sink.metrics());
         }
         drop(core);
-        self.last_metrics.lock().clone_from(&nodes);
+        if let Some(last) = &self.last_metrics {
+            last.lock().clone_from(&nodes);
+        }
         nodes
     }
 }
@@ -262,9 +283,9 @@ impl Runner {
             }
             match self.asked.clone() {
                 None => {
-                    let begin = Instant::now();
-                    self.turn(&mut inbox, &mut out);
-                    self.shared.busy.lock().add(begin);
+                    let begun = Instant::now();
+                    let items = self.turn(&mut inbox, &mut out);
+                    self.shared.worked(begun, items);
                 }
                 // Boxed: few rules have it, and all would be larger by it.
                 Some((program, streams)) => {
@@ -285,10 +306,10 @@ impl Runner {
         self.shared.end(ended);
     }
 
-    /// Works on everything that waits, then on the clock.
-    fn turn(&mut self, inbox: &mut Inbox, out: &mut Vec<Emission>) {
+    /// Works on everything that waits, then on the clock. Answers how many items there were.
+    fn turn(&mut self, inbox: &mut Inbox, out: &mut Vec<Emission>) -> u64 {
         self.shared.queue.drain(inbox);
-        let (begin, items) = (Instant::now(), inbox.len() as u64);
+        let items = inbox.len() as u64;
         let mut core = self.shared.core.lock();
         for item in inbox.drain(..) {
             if self.own_thread {
@@ -304,13 +325,13 @@ impl Runner {
             // What the row caused directly must be safe before it is acknowledged; what a window or the watermark keeps is state.
             out[before..].iter_mut().for_each(|emission| emission.acks.extend(ack.clone()));
         }
-        core.advance(clock::now_ms(), out);
-        drop(core);
-        let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some(each) = took.checked_div(items) {
-            self.shared.latency_us.store(each, Ordering::Relaxed);
+        // Where nothing can be due the clock is not looked at: among thousands of rules that would cost as much as the rows.
+        if core.next_timer().is_some() {
+            core.advance(clock::now_ms(), out);
         }
+        drop(core);
         settle(inbox);
+        items
     }
 
     /// As [`Runner::turn`] for a rule with lookup tables: what an item causes is joined and sent before the next one.

@@ -68,6 +68,12 @@ impl World {
 
     /// Plans a rule and makes its sinks once, to see whether it can be started.
     pub(crate) fn check(&self, definition: &Definition) -> Result<Checked> {
+        let checked = self.plan(definition)?;
+        self.sinks(definition, &Tasks::root("check"))?;
+        Ok(checked)
+    }
+
+    fn plan(&self, definition: &Definition) -> Result<Checked> {
         let sql = &definition.sql;
         let select = edgeward_sql::parse_select(sql)
             .map_err(|error| RulesError::refused(Code::Parser, format!("Parse SQL {sql} error: {error}.")))?;
@@ -87,7 +93,6 @@ impl World {
                 format!("temp stream {} cannot be used by rule {}, which is not temp", passing.name, definition.id);
             return Err(RulesError::refused(Code::Planner, message));
         }
-        self.sinks(definition, &Tasks::root("check"))?;
         Ok(Checked { plan, inputs })
     }
 
@@ -121,7 +126,7 @@ impl World {
 
     /// Starts a rule, from its saved state if its `qos` asks for that.
     pub(crate) fn start(&self, definition: &Definition) -> Result<Run> {
-        let Checked { plan, inputs } = self.check(definition)?;
+        let Checked { plan, inputs } = self.plan(definition)?;
         let tasks = self.tasks.child(format!("rule {}", definition.id));
         let acknowledge = definition.options.qos > 0;
         let open = |create: &CreateStream| {
