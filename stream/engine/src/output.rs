@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use edgeward_functions::{Aggregate, Error, Value, ops};
+use edgeward_functions::{Error, Value, ops};
 use edgeward_sql::ast::BinaryOp;
 
 use crate::core::Core;
@@ -64,10 +64,14 @@ impl Core {
             Some(GroupError::Key(error)) => return Err(error.clone()),
             Some(GroupError::Aggregate(index, error)) => return Err(self.aggregate_failed(*index, error)),
         }
-        let result = |(index, aggregate): (usize, &Box<dyn Aggregate>)| {
-            aggregate.result().map_err(|error| self.aggregate_failed(index, &error))
-        };
-        groups.list.iter().map(|group| group.aggregates.iter().enumerate().map(result).collect()).collect()
+        let mut values = Vec::with_capacity(groups.list.len());
+        for group in &groups.list {
+            let results = group.aggregates.iter().map(|aggregate| aggregate.result()).enumerate();
+            let results: Result<Vec<Value>, Error> =
+                results.map(|(index, result)| result.map_err(|error| self.aggregate_failed(index, &error))).collect();
+            values.push(results?);
+        }
+        Ok(values)
     }
 
     /// An error of an aggregate is one of the first clause that needs it.
