@@ -198,6 +198,7 @@ async fn many_rules_come_and_go_by_one_import() {
     let stream = "CREATE STREAM s () WITH (DATASOURCE=\"t\", TYPE=\"memory\", SHARED=\"true\")";
     let content = json!({"streams": {"s": stream}, "rules": rules}).to_string();
     let body = json!({"content": content}).to_string();
+    let renamed = body.replace("r499", "later");
     let address = handle.rest_address().unwrap();
     for path in ["/data/import", "/data/import?partial=1", "/data/import"] {
         let (status, _, answer) = call(address, "POST", path, &body).await;
@@ -207,6 +208,19 @@ async fn many_rules_come_and_go_by_one_import() {
     stop(tasks).await;
     let (handle, tasks) = start(folder.path()).await;
     assert_eq!(handle.rule_status("r0").unwrap()["status"], "running");
+    // A client that goes away leaves no half of an import behind.
+    let mut stream = TcpStream::connect(handle.rest_address().unwrap()).await.unwrap();
+    let head = format!("POST /data/import HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", renamed.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(renamed.as_bytes()).await.unwrap();
+    drop(stream);
+    for _ in 0..6_000 {
+        if handle.rule_status("later").is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(handle.rule_status("later").unwrap()["status"], "running");
     stop(tasks).await;
 }
 

@@ -11,6 +11,7 @@ use futures::future::Fuse;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 
 use super::commands::Request;
 use crate::http;
@@ -33,9 +34,16 @@ async fn exchange(server: &str, request: &Request) -> anyhow::Result<String> {
     let body = Bytes::from(request.body.clone());
     let (status, text) = http::exchange(stream, server, request.method, &request.path, body, LIMIT).await?;
     if !status.is_success() {
-        bail!("{}", text.trim());
+        bail!("{}", reason(&text));
     }
     Ok(text)
+}
+
+/// The message of `{"error":CODE,"message":TEXT}`; another text as it is.
+fn reason(text: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let message = parsed.as_ref().and_then(|error| error.get("message").or(error.get("msg"))).and_then(Value::as_str);
+    message.unwrap_or(text).trim().to_owned()
 }
 
 type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;

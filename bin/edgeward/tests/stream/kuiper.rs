@@ -56,6 +56,7 @@ fn commands_of_kuiper() {
     assert_eq!(ok(&program, &["show", "streams"]), "demo");
     let wrong = kuiper(&program, &["describe", "rule", "none"]).output().unwrap();
     assert!(!wrong.status.success());
+    assert_eq!(String::from_utf8_lossy(&wrong.stderr).trim(), "edgeward: describe rule error: Rule none is not found.");
 
     // Statements one after the other: what is wrong with one does not end the rest; results come until the pipe is closed.
     let mut query = kuiper(&program, &["query"]);

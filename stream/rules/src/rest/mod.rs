@@ -32,6 +32,7 @@ use axum::routing::post;
 use edgeward_service::Tasks;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::Handle;
 use crate::error::{Result, RulesError};
@@ -105,10 +106,12 @@ fn api(handle: Handle, max_body_bytes: usize) -> Router {
 }
 
 fn router(handle: Handle, behaviour: Behaviour) -> Router {
+    let tasks = handle.registry.world.tasks.clone();
     let api = api(handle, behaviour.max_body_bytes);
     let inner = api.clone();
     let keys = behaviour.keys.map(Arc::<Path>::from);
     api.route("/batch/req", post(move |body: String| batch::run(inner, body)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| finished(tasks.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| guarded(keys.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| audited(behaviour.audit, request, next)))
         .layer(middleware::from_fn(cross_origin))
@@ -123,6 +126,19 @@ async fn audited(wanted: bool, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     tracing::info!(%method, %uri, status = response.status().as_u16(), "REST request");
     response
+}
+
+/// A change that has begun comes to its end even if its client goes away: rules must not be left half stopped.
+async fn finished(tasks: Tasks, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET {
+        return next.run(request).await;
+    }
+    let (answer, answered) = oneshot::channel();
+    tasks.spawn("rest-change", async move {
+        // Nobody may be waiting any more.
+        let _ = answer.send(next.run(request).await);
+    });
+    answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 async fn guarded(keys: Option<Arc<Path>>, request: Request, next: Next) -> Response {
