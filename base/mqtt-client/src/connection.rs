@@ -129,12 +129,7 @@ impl Connection {
                 biased;
                 () = &mut stopped => return Ok(()),
                 () = &mut silence => {
-                    // Only the server's silence counts, not that of a user who does not take messages.
-                    if self.pinged && may_read {
-                        return Err("the server does not answer pings".to_owned());
-                    }
-                    self.put(&Packet::PingReq)?;
-                    self.pinged = true;
+                    self.ping(may_read)?;
                     silence.as_mut().reset(Instant::now() + interval);
                 }
                 () = done(&mut self.rest), if !may_read => {
@@ -154,6 +149,15 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Only the server's silence counts, not that of a user who does not take messages.
+    fn ping(&mut self, listening: bool) -> Result<(), String> {
+        if self.pinged && listening {
+            return Err("the server does not answer pings".to_owned());
+        }
+        self.pinged = true;
+        self.put(&Packet::PingReq)
     }
 
     /// Writes the acknowledgements that are due.

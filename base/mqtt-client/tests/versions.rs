@@ -68,7 +68,7 @@ fn filters(filter: &str, options: impl Into<Subscription>) -> Vec<(Filter, Subsc
 }
 
 async fn patiently<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+    tokio::time::timeout(PATIENCE, future).await.unwrap()
 }
 
 async fn next(messages: &mut Messages) -> Incoming {
