@@ -104,11 +104,12 @@ impl Teller {
         printed
     }
 
-    /// An expected message: its rows, or `{at, rows}` or `{at, text}`.
+    /// An expected message: its rows or its text, or `{at, rows}` or `{at, text}`.
     fn expected(&self, message: &Json) -> Result<Printed, String> {
         let invalid = || format!("an expected message is a list of rows, not {message}");
         let (at, rows) = match message {
             Json::Array(rows) => (NO_TIME, rows),
+            Json::String(text) => return Ok(Printed { at: NO_TIME, body: Err(text.clone()) }),
             Json::Object(object) => {
                 if object.keys().any(|key| !matches!(key.as_str(), "at" | "rows" | "text")) {
                     return Err(invalid());

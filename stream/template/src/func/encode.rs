@@ -169,7 +169,7 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 fn base32_bytes(text: &str) -> Result<Vec<u8>, usize> {
     let text: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     let digits = text.iter().position(|byte| *byte == b'=').unwrap_or(text.len());
-    if text.len() % 8 != 0 || text.len() - digits > 6 {
+    if !text.len().is_multiple_of(8) || text.len() - digits > 6 {
         return Err(digits / 8 * 8);
     }
     if let Some(at) = text[digits..].iter().position(|byte| *byte != b'=') {
