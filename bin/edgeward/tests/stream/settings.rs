@@ -177,6 +177,7 @@ fn the_log_goes_to_files_when_it_should() {
         ("KUIPER__BASIC__FILELOG", "true"),
         ("KUIPER__BASIC__CONSOLELOG", "true"),
         ("KUIPER__BASIC__LOGDISABLETIMESTAMP", "true"),
+        ("KUIPER__BASIC__ENABLERESTAUDITLOG", "true"),
         ("KUIPER__BASIC__ROTATESIZE", "2000"),
         ("KUIPER__BASIC__ROTATECOUNT", "2"),
     ];
@@ -192,7 +193,7 @@ fn the_log_goes_to_files_when_it_should() {
     program.ok("PATCH", "/configs", r#"{"fileLog": true, "logLevel": "debug"}"#);
     // Files are put aside when they are full, and two of them kept.
     eventually("files put aside", || {
-        program.ok("POST", "/streams", r#"{"sql":"CREATE STREAM s () WITH (TYPE=\"simulator\", DATASOURCE=\"x\")"}"#);
+        program.ok("POST", "/streams", r#"{"sql":"CREATE STREAM s () WITH (TYPE=\"memory\", DATASOURCE=\"x\")"}"#);
         program.ok("POST", "/rules", r#"{"id":"r","sql":"SELECT * FROM s","actions":[{"log":{}}]}"#);
         program.ok("DELETE", "/rules/r", "");
         program.ok("DELETE", "/streams/s", "");

@@ -33,7 +33,8 @@ fn read_by(folder: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../connect/src").join(folder);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}")).flatten() {
-        if entry.file_name() == "tests.rs" {
+        let source = entry.path().extension().is_some_and(|kind| kind == "rs");
+        if !source || entry.file_name() == "tests.rs" {
             continue;
         }
         let text = std::fs::read_to_string(entry.path()).unwrap();
@@ -78,7 +79,8 @@ fn forms_have_every_property_their_connectors_read() {
         let has = |key: &String| {
             known.iter().any(|field| field["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(key)))
         };
-        let missing: Vec<&String> = read.iter().filter(|key| !has(key) && !old.iter().any(|word| word.eq_ignore_ascii_case(key))).collect();
+        let missing: Vec<&String> =
+            read.iter().filter(|key| !has(key) && !old.iter().any(|word| word.eq_ignore_ascii_case(key))).collect();
         assert!(missing.is_empty(), "{folder}: forms.txt lacks {missing:?}");
     }
     for kind in edgeward_connect::registry::source_kinds() {
