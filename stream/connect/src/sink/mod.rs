@@ -1,5 +1,6 @@
 //! The pipeline every sink shares: batch, cache, transform, encode, compress, encrypt.
 
+mod batch;
 mod cache;
 mod encode;
 mod messages;
