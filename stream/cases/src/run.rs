@@ -155,7 +155,7 @@ impl Case {
     fn feed(&self, trial: &mut Trial) -> Result<i64> {
         for (name, rows) in &self.tables {
             for row in rows.as_array().into_iter().flatten() {
-                trial.push(name, Message::row(map(row)?), self.start);
+                trial.fill(name, Message::row(map(row)?));
             }
         }
         let mut last = 0;

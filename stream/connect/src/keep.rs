@@ -97,7 +97,7 @@ pub(crate) struct Kept<L>(pub(crate) L);
 impl<L: Listen + 'static> Source for Kept<L> {
     fn run(mut self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, .. } = context;
             tokio::select! {
                 never = keep(&mut self.0, &emitter) => match never {},
                 () = tasks.cancelled() => {}

@@ -81,22 +81,39 @@ pub(crate) fn start_rule(
     hosts: &Hosts,
 ) -> Result<Running, ConnectError> {
     let parsed = parsed(create);
-    let source = registry::source(
-        kind,
-        &SourceRequest {
-            stream: parsed.name.clone(),
-            datasource: parsed.options.datasource.clone().unwrap_or_default(),
-            props: props(properties),
-            acknowledge: true,
-        },
-        hosts,
-    )?;
-    run((select, tables), &parsed, &props(properties), source, hosts)
+    let source = source(kind, &parsed, properties, hosts)?;
+    run((select, tables), &parsed, &props(properties), source, hosts, None)
+}
+
+/// Starts a rule from a checkpoint of another like it.
+pub(crate) fn start_saved(
+    select: &str,
+    (kind, create, properties): (&str, &str, &serde_json::Value),
+    saved: Option<&[u8]>,
+) -> Result<Running, ConnectError> {
+    let (parsed, hosts) = (parsed(create), Hosts::default());
+    let source = source(kind, &parsed, properties, &hosts)?;
+    run((select, &[]), &parsed, &props(properties), source, &hosts, saved)
+}
+
+fn source(
+    kind: &str,
+    create: &CreateStream,
+    properties: &serde_json::Value,
+    hosts: &Hosts,
+) -> Result<Box<dyn Source>, ConnectError> {
+    let request = SourceRequest {
+        stream: create.name.clone(),
+        datasource: create.options.datasource.clone().unwrap_or_default(),
+        props: props(properties),
+        acknowledge: true,
+    };
+    registry::source(kind, &request, hosts)
 }
 
 /// Starts a source that was made already.
 pub(crate) fn start_source(create: &str, source: Box<dyn Source>) -> Running {
-    run(("SELECT * FROM s", &[]), &parsed(create), &Props::default(), source, &Hosts::default()).unwrap()
+    run(("SELECT * FROM s", &[]), &parsed(create), &Props::default(), source, &Hosts::default(), None).unwrap()
 }
 
 fn parsed(create: &str) -> CreateStream {
@@ -110,6 +127,7 @@ fn run(
     props: &Props,
     source: Box<dyn Source>,
     hosts: &Hosts,
+    saved: Option<&[u8]>,
 ) -> Result<Running, ConnectError> {
     let options = RuleOptions { disable_buffer_full_discard: true, send_error: true, qos: 1, ..RuleOptions::default() };
     let Ok(Statement::Select(select)) = edgeward_sql::parse(select) else { panic!("no select: {select}") };
@@ -130,10 +148,10 @@ fn run(
     let sink =
         SinkInput { kind: "test".into(), sink: Box::new(Collect(sender)), buffer_length: 10_000, omit_if_empty: false };
     let streams = [std::slice::from_ref(&stream), tables].concat();
-    let rule = RuleTask::start("r", &plan, streams, vec![sink], None, &tasks).unwrap();
+    let rule = RuleTask::start("r", &plan, streams, vec![sink], saved, &tasks).unwrap();
     let running = stream.clone();
     let (done, ended) = tokio::sync::oneshot::channel();
-    let context = SourceContext { emitter: Emitter::new(stream.clone()), tasks: tasks.clone() };
+    let context = SourceContext::new(Emitter::new(stream.clone()), tasks.clone());
     tasks.spawn("source", async move {
         let result = source.run(context).await;
         stream.end();

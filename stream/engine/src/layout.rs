@@ -8,7 +8,7 @@ use edgeward_functions::json::{Cursor, JsonError, Numbers, decoder_complaint, pa
 use edgeward_functions::{Map, Value};
 
 use crate::convert::conform;
-use crate::row::Slot;
+use crate::row::{Row, Slot};
 use crate::schema::{ColumnType, StreamDef};
 
 /// Which slot each wanted column has. Slots are only ever added while the stream lives, so compiled expressions stay valid.
@@ -159,6 +159,17 @@ impl Layout {
 
     fn conforming(&self, cursor: &mut Cursor<'_>, column: &Column, declared: &ColumnType) -> Result<Value, String> {
         conform(&column.name, cursor.value(Numbers::WholeAsInt, 1).map_err(text)?, declared)
+    }
+
+    /// A row as a map that [`Layout::pick`] makes the same slots of.
+    pub(crate) fn map(&self, row: &Row) -> Arc<Map> {
+        let mut map = (**row.all()).clone();
+        for (slot, column) in self.columns.iter().enumerate() {
+            if map.contains_key(&column.name) {
+                map.insert(column.name.clone(), row.get(slot).clone());
+            }
+        }
+        Arc::new(map)
     }
 
     /// The slots of a decoded row.

@@ -54,5 +54,5 @@ pub use rule::{RuleHandle, RuleStatus, RuleTask};
 pub use schema::{ColumnType, Field, StreamDef, Table, TableKind};
 pub use sink::{Sink, SinkError, SinkInput};
 pub use snapshot::codec;
-pub use source::{Body, Connection, Decode, Emitter, Message, Source, SourceContext, SourceError, Step, meta};
+pub use source::{Body, Connection, Decode, Emitter, Message, Reset, Source, SourceContext, SourceError, Step, meta};
 pub use stream::Stream;

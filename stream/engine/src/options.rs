@@ -25,6 +25,8 @@ pub struct RuleOptions {
     pub qos: u8,
     /// Time between checkpoints in ms, with qos of 1 and more.
     pub checkpoint_interval: i64,
+    /// A last checkpoint is taken when the rule is stopped (`enableSaveStateBeforeStop`).
+    pub save_before_stop: bool,
     /// A full queue slows the source down instead of losing its oldest entry.
     pub disable_buffer_full_discard: bool,
     /// Windows whose aggregates allow it run `inc_*` aggregates (`planOptimizeStrategy.enableIncrementalWindow`).
@@ -51,6 +53,7 @@ impl Default for RuleOptions {
             send_error: false,
             qos: 0,
             checkpoint_interval: 300_000,
+            save_before_stop: false,
             disable_buffer_full_discard: false,
             incremental_window: false,
             disable_alias_ref_cal: false,
@@ -91,6 +94,7 @@ impl RuleOptions {
                 "senderror" => options.send_error = flag()?,
                 "qos" => options.qos = u8::try_from(whole(0..=2)?).unwrap_or(0),
                 "checkpointinterval" => options.checkpoint_interval = duration(value).ok_or_else(wrong)?,
+                "enablesavestatebeforestop" => options.save_before_stop = flag()?,
                 "disablebufferfulldiscard" => options.disable_buffer_full_discard = flag()?,
                 "planoptimizestrategy" => options.read_strategy(value)?,
                 _ => {}

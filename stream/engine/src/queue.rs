@@ -40,13 +40,15 @@ impl<T: Abandon> Queue<T> {
         }
     }
 
-    /// Adds an entry. True: the queue is full and the producer should wait for space before the next one.
-    pub(crate) fn push(&self, item: T) -> bool {
+    /// Adds an entry; one that must `stay` pushes no other out. True: the queue is full and the producer should wait for space
+    /// before the next one.
+    pub(crate) fn push(&self, item: T, stay: bool) -> bool {
+        let discard = self.discard && !stay;
         let (full, was_empty, oldest) = {
             let mut items = self.items.lock();
             let was_empty = items.is_empty();
             let full = items.len() >= self.capacity;
-            let oldest = if full && self.discard { items.pop_front() } else { None };
+            let oldest = if full && discard { items.pop_front() } else { None };
             items.push_back(item);
             (full, was_empty, oldest)
         };
@@ -57,7 +59,7 @@ impl<T: Abandon> Queue<T> {
         if was_empty {
             self.ready.notify_one();
         }
-        full && !self.discard
+        full && !discard
     }
 
     /// Takes everything that waits.
@@ -137,12 +139,12 @@ mod tests {
         let abandoned = std::sync::Arc::new(AtomicU64::new(0));
         let queue = Queue::new(2, true);
         for expect in [0, 0, 1, 2] {
-            queue.push(abandoned.clone());
+            queue.push(abandoned.clone(), false);
             assert_eq!(abandoned.load(Ordering::Relaxed), expect);
         }
         let mut taken = VecDeque::new();
         queue.drain(&mut taken);
-        queue.push(abandoned.clone());
+        queue.push(abandoned.clone(), false);
         drop(queue);
         assert_eq!(abandoned.load(Ordering::Relaxed), 3, "the entries taken are someone else's");
     }
@@ -153,15 +155,17 @@ mod tests {
 
     #[test]
     fn drops_the_oldest_or_asks_to_wait() {
-        for (discard, kept, waits) in [(true, vec![2, 3], false), (false, vec![1, 2, 3], true)] {
+        for (discard, stay, kept, waits) in
+            [(true, false, vec![2, 3], false), (false, false, vec![1, 2, 3], true), (true, true, vec![1, 2, 3], true)]
+        {
             let queue = Queue::new(2, discard);
-            assert!(!queue.push(1));
-            assert!(!queue.push(2));
-            assert_eq!(queue.push(3), waits);
+            assert!(!queue.push(1, stay));
+            assert!(!queue.push(2, stay));
+            assert_eq!(queue.push(3, stay), waits);
             let mut out = VecDeque::new();
             queue.drain(&mut out);
             assert_eq!(out, kept);
-            assert_eq!(queue.dropped(), u64::from(discard));
+            assert_eq!(queue.dropped(), u64::from(discard && !stay));
             assert_eq!(queue.len(), 0);
         }
     }

@@ -1,5 +1,6 @@
 //! A running rule: the thin task that drives a core, and the tasks of its sinks.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::plan::Program;
 use crate::queue::{Abandon, Queue, settle};
 use crate::sink::SinkInput;
 use crate::sink_task::SinkTask;
-use crate::stream::{Attachment, Filter, Inbox, Item, Stream};
+use crate::stream::{Attachment, Barrier, Filter, Inbox, Item, Stream};
 use crate::{Ack, EngineError, Plan, lookup, nodes};
 
 /// How long a stopped rule's sinks may take to finish.
@@ -54,6 +55,36 @@ struct Life {
 
 type Then = Box<dyn FnOnce(RuleStatus) + Send>;
 
+/// The state of a rule at one moment, and where its sources go on from there.
+pub(crate) struct Checkpoint {
+    state: Vec<u8>,
+    /// Told when the sinks are done with everything sent before.
+    settled: oneshot::Receiver<bool>,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Checkpoint")
+    }
+}
+
+/// What was sent between two checkpoints: each emission holds the token until its sinks are done with it.
+struct Epoch {
+    token: Ack,
+    settled: oneshot::Receiver<bool>,
+}
+
+impl Epoch {
+    fn new() -> Epoch {
+        let (sender, settled) = oneshot::channel();
+        // Nobody may be waiting for it.
+        let token = Ack::new(move |ok| {
+            let _ = sender.send(ok);
+        });
+        Epoch { token, settled }
+    }
+}
+
 struct Shared {
     core: Mutex<Core>,
     queue: Arc<Queue<Item>>,
@@ -71,7 +102,7 @@ struct Shared {
 impl RuleTask {
     /// Starts a planned rule over its streams, which must come in the order of [`Plan::inputs`]. The rule reads from them until it
     /// is stopped or they end; whoever made the streams runs their sources (start those afterwards, so that no row is missed).
-    /// `saved` is a state taken by [`RuleHandle::snapshot`].
+    /// `saved` is what [`RuleHandle::checkpoint`] answered: sources that can rewind then begin where it was taken.
     ///
     /// # Errors
     /// The statement does not compile against the streams, or the state cannot be read.
@@ -90,7 +121,8 @@ impl RuleTask {
         let mut core = Core::new(program.clone(), plan, id, clock::now_ms());
         core.context.sleeps = program.calls_users;
         if let Some(saved) = saved {
-            core.restore(saved, &streams)?;
+            let positions = core.restore(saved, &streams)?;
+            streams.iter().zip(positions).for_each(|(stream, position)| stream.rewind(position));
         }
         core.asks = streams.iter().any(|stream| stream.lookup().is_some());
         let asked = core.asks.then(|| (program.clone(), streams.clone()));
@@ -122,7 +154,8 @@ impl RuleTask {
         });
         let own_thread = program.calls_users;
         let open = program.tables.iter().filter(|table| table.is_none()).count();
-        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), open, own_thread, asked };
+        let epoch = (options.qos > 0).then(Epoch::new);
+        let runner = Runner { shared: shared.clone(), tasks: tasks.clone(), open, own_thread, asked, epoch };
         if own_thread {
             shared.metrics();
         }
@@ -175,9 +208,23 @@ impl RuleHandle {
         self.tasks.shutdown(GRACE).await;
     }
 
-    /// The state of all operators, to be given to [`RuleTask::start`] later.
-    pub fn snapshot(&self) -> Vec<u8> {
-        self.shared.core.lock().snapshot()
+    /// Takes a checkpoint: the state of all operators and the positions of the sources that can rewind, as of one moment, to be
+    /// kept and given to [`RuleTask::start`] later. It is answered when the sinks are done with everything sent before that
+    /// moment, so that nothing is lost by going on from it. None with `qos` 0, or if the rule ends first.
+    pub async fn checkpoint(&self) -> Option<Vec<u8>> {
+        let (reply, taken) = oneshot::channel();
+        let streams: Vec<&Arc<Stream>> = self.shared.inputs.iter().map(|(stream, _)| stream).collect();
+        Barrier::put(&streams, &self.shared.queue, reply);
+        let settle = async {
+            let Checkpoint { state, settled } = taken.await.ok()?;
+            let ok = settled.await.unwrap_or(false);
+            // A message that a sink could not send is counted and gone; one that a stopped rule gave up must come again.
+            (ok || !self.tasks.is_cancelled()).then_some(state)
+        };
+        tokio::select! {
+            state = settle => state,
+            _ = self.ended() => None,
+        }
     }
 
     /// How long the rule's task has worked, in all and in the last 30 s.
@@ -217,6 +264,23 @@ impl Shared {
             self.latency_us.store(each, Ordering::Relaxed);
         }
         self.busy.lock().add(begun, ended);
+    }
+
+    /// Takes the checkpoint a barrier asks for; `unsent` was made before it. Answers the next epoch.
+    fn checkpoint(
+        &self,
+        epoch: Option<Epoch>,
+        core: &Core,
+        barrier: Barrier,
+        unsent: &mut [Emission],
+    ) -> Option<Epoch> {
+        let Epoch { token, settled } = epoch?;
+        unsent.iter_mut().for_each(|emission| emission.acks.push(token.clone()));
+        let streams: Vec<Arc<Stream>> = self.inputs.iter().map(|(stream, _)| stream.clone()).collect();
+        let state = core.snapshot(&streams, &barrier.positions);
+        // Whoever asked may have given up.
+        let _ = barrier.reply.send(Checkpoint { state, settled });
+        Some(Epoch::new())
     }
 
     fn metrics(&self) -> Vec<NodeMetrics> {
@@ -267,6 +331,8 @@ struct Runner {
     own_thread: bool,
     /// The inputs, if some are lookup tables whose sources are asked.
     asked: Option<(Arc<Program>, Vec<Arc<Stream>>)>,
+    /// Since the last checkpoint; none with `qos` 0.
+    epoch: Option<Epoch>,
 }
 
 impl Runner {
@@ -320,6 +386,10 @@ impl Runner {
                 // Others get the core between two calls.
                 MutexGuard::bump(&mut core);
             }
+            if let Item::Barrier(barrier) = item {
+                self.epoch = self.shared.checkpoint(self.epoch.take(), &core, *barrier, out);
+                continue;
+            }
             let before = out.len();
             let ack = work(&mut core, &mut self.open, item, out);
             // What the row caused directly must be safe before it is acknowledged; what a window or the watermark keeps is state.
@@ -349,6 +419,10 @@ impl Runner {
                 continue;
             }
             let shared = self.shared.clone();
+            if let Item::Barrier(barrier) = item {
+                self.epoch = shared.checkpoint(self.epoch.take(), &shared.core.lock(), *barrier, out);
+                continue;
+            }
             let ack = work(&mut shared.core.lock(), &mut self.open, item, out);
             if !self.look_up(program, streams, out).await {
                 ack.iter().for_each(Ack::fail);
@@ -383,7 +457,8 @@ impl Runner {
     }
 
     /// Hands an emission to every sink; they share its rows. With `qos` a full sink holds the rule up.
-    async fn send(&self, emission: Emission) {
+    async fn send(&self, mut emission: Emission) {
+        emission.acks.extend(self.epoch.as_ref().map(|epoch| epoch.token.clone()));
         let emission = Arc::new(emission);
         for sink in &self.shared.sinks {
             if sink.push(emission.clone()) {
@@ -418,6 +493,8 @@ fn work(core: &mut Core, open: &mut usize, item: Item, out: &mut Vec<Emission>) 
             *open = open.saturating_sub(1);
             None
         }
+        // Not here: it needs the runner.
+        Item::Barrier(_) => None,
     }
 }
 

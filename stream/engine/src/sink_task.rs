@@ -64,7 +64,7 @@ impl SinkTask {
             return false;
         }
         self.received.fetch_add(1, Ordering::Relaxed);
-        self.queue.push(emission)
+        self.queue.push(emission, false)
     }
 
     /// Waits until there is room in the queue.

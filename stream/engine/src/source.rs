@@ -19,7 +19,15 @@ pub trait Source: Send + 'static {
     /// Reads and emits until the end. `Ok` means the input is finished (EOF ends the rule with `done`); return early when
     /// `context.tasks` is cancelled. Reconnecting is the source's own business: only a failure no retry can cure is an error.
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>>;
+
+    /// How `reset_state` moves the source while it runs; none for one that cannot be moved.
+    fn reset(&self) -> Option<Reset> {
+        None
+    }
 }
+
+/// Moves a running source to where its argument says, or tells why not.
+pub type Reset = Arc<dyn Fn(&Map) -> Result<(), String> + Send + Sync>;
 
 /// What a running source has at hand.
 pub struct SourceContext {
@@ -27,6 +35,17 @@ pub struct SourceContext {
     pub emitter: Emitter,
     /// The source's node of the task tree.
     pub tasks: Tasks,
+    /// The position of the message after which it goes on ([`Message::position`]), from the rule's last checkpoint. It may be
+    /// that of an older definition of the stream: one that makes no sense is as good as none.
+    pub position: Option<Value>,
+}
+
+impl SourceContext {
+    /// The surroundings of a source that begins where its stream's rule was at its last checkpoint.
+    pub fn new(emitter: Emitter, tasks: Tasks) -> SourceContext {
+        let position = emitter.stream.position();
+        SourceContext { emitter, tasks, position }
+    }
 }
 
 /// What came in.
@@ -47,17 +66,20 @@ pub struct Message {
     pub meta: Option<Meta>,
     /// Completed when every rule's sinks are done with what was made of the message.
     pub ack: Option<Ack>,
+    /// Where a source that can rewind goes on after this message. Checkpoints keep that of the last message they cover; the
+    /// message waits for room in its rule's queue rather than push another one out.
+    pub position: Option<Value>,
 }
 
 impl Message {
     /// A payload without metadata.
     pub fn payload(payload: impl Into<Bytes>) -> Message {
-        Message { body: Body::Payload(payload.into()), meta: None, ack: None }
+        Message { body: Body::Payload(payload.into()), meta: None, ack: None, position: None }
     }
 
     /// A decoded row without metadata.
     pub fn row(row: Arc<Map>) -> Message {
-        Message { body: Body::Row(row), meta: None, ack: None }
+        Message { body: Body::Row(row), meta: None, ack: None, position: None }
     }
 
     /// With metadata.
@@ -71,6 +93,13 @@ impl Message {
     #[must_use]
     pub fn with_ack(mut self, ack: Ack) -> Message {
         self.ack = Some(ack);
+        self
+    }
+
+    /// With the position behind it.
+    #[must_use]
+    pub fn at(mut self, position: Value) -> Message {
+        self.position = Some(position);
         self
     }
 }

@@ -9,6 +9,7 @@ use edgeward_functions::json::{Cursor, JsonError, Numbers, decoder_complaint, pa
 use edgeward_functions::{Context, Map, Value};
 use edgeward_service::clock;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::convert::convert_fields;
 use crate::event_time::Timestamp;
@@ -20,6 +21,7 @@ use crate::metrics::ConnectionTimes;
 use crate::plan::Program;
 use crate::queue::{Abandon, Queue};
 use crate::row::{Origin, Row};
+use crate::rule::Checkpoint;
 use crate::source::{Body, Connection, Decode, Message};
 use crate::{Ack, Meta, StreamDef};
 
@@ -50,6 +52,8 @@ struct State {
     wanted: Vec<usize>,
     /// Queues that asked the source to wait.
     full: Vec<Arc<Queue<Item>>>,
+    /// Where the source goes on after all it has handed over.
+    position: Option<Value>,
 }
 
 /// One rule's way out of a stream.
@@ -78,7 +82,7 @@ impl Filter {
 }
 
 /// What waits in a rule's queue.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Item {
     /// A row of the rule's input of this index, with the token of the message.
     Row(usize, Arc<Row>, Option<Ack>),
@@ -86,6 +90,35 @@ pub(crate) enum Item {
     Error(Arc<str>, Option<Ack>),
     /// One of the inputs ended.
     End,
+    /// All that the rule's streams had taken in at one moment is before it.
+    Barrier(Box<Barrier>),
+}
+
+/// A checkpoint that is asked for.
+#[derive(Debug)]
+pub(crate) struct Barrier {
+    /// Of each input where its source goes on; nil for one that cannot.
+    pub(crate) positions: Vec<Value>,
+    /// Who asked.
+    pub(crate) reply: oneshot::Sender<Checkpoint>,
+}
+
+impl Barrier {
+    /// Puts a barrier behind what the streams of a rule have taken in. They stand still for this one moment, so that positions,
+    /// and all rows before the barrier and none after it, belong together.
+    pub(crate) fn put(streams: &[&Arc<Stream>], queue: &Queue<Item>, reply: oneshot::Sender<Checkpoint>) {
+        // Locked once each, in the order of their addresses: another rule may do the same with the same ones.
+        let mut order: Vec<&Arc<Stream>> = streams.to_vec();
+        order.sort_by_key(|stream| Arc::as_ptr(stream));
+        order.dedup_by_key(|stream| Arc::as_ptr(stream));
+        let guards: Vec<_> = order.iter().map(|stream| (Arc::as_ptr(stream), stream.state.lock())).collect();
+        let position = |stream: &&Arc<Stream>| {
+            let state = guards.iter().find(|(known, _)| *known == Arc::as_ptr(stream));
+            state.and_then(|(_, state)| state.position.clone()).unwrap_or_default()
+        };
+        let positions = streams.iter().map(position).collect();
+        queue.push(Item::Barrier(Box::new(Barrier { positions, reply })), true);
+    }
 }
 
 impl Abandon for Item {
@@ -116,6 +149,7 @@ impl Stream {
             index: Index::default(),
             wanted: Vec::new(),
             full: Vec::new(),
+            position: None,
         };
         Stream {
             definition,
@@ -177,7 +211,7 @@ impl Stream {
             return;
         }
         for tap in self.state.lock().taps.iter().flatten() {
-            tap.queue.push(Item::End);
+            tap.queue.push(Item::End, true);
         }
     }
 
@@ -187,10 +221,25 @@ impl Stream {
         connection.0 = Some(state);
     }
 
+    /// Where the source goes on, if it can.
+    pub(crate) fn position(&self) -> Option<Value> {
+        self.state.lock().position.clone()
+    }
+
+    /// Where the source is to begin.
+    pub(crate) fn rewind(&self, position: Value) {
+        self.state.lock().position = Some(position).filter(|position| !position.is_nil());
+    }
+
     /// Makes a slot for each column, in the order given.
     pub(crate) fn slots<'a>(&self, columns: impl Iterator<Item = &'a str>) -> Vec<usize> {
         let mut state = self.state.lock();
         columns.map(|column| state.layout.slot(&self.definition, column)).collect()
+    }
+
+    /// The columns of a row by name: what the message had, those that are declared in their types.
+    pub(crate) fn map_of(&self, row: &Row) -> Arc<Map> {
+        if self.definition.is_schemaless() { row.all().clone() } else { self.state.lock().layout.map(row) }
     }
 
     /// A row of a decoded map, as a saved state brings it back.
@@ -235,16 +284,19 @@ impl Stream {
         !state.full.is_empty()
     }
 
-    /// Takes in a message that arrived at `now`. True: some rule asks the source to wait.
-    pub(crate) fn push_at(&self, message: Message, now: i64) -> bool {
+    /// Takes in a message that arrived at `now`, whether or not a rule asks to wait.
+    pub(crate) fn push_at(&self, message: Message, now: i64) {
         self.received.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
         self.take(&mut state, message, now);
-        !state.full.is_empty()
+        state.full.clear();
     }
 
     fn take(&self, state: &mut State, message: Message, now: i64) {
-        let Message { body, meta, ack } = message;
+        let Message { body, meta, ack, position } = message;
+        if position.is_some() {
+            state.position = position;
+        }
         let decoded = match body {
             Body::Row(map) => state.take_map(map, now, meta, &ack),
             Body::Payload(payload) => state.take_payload(payload, now, meta, &ack),
@@ -374,7 +426,7 @@ impl State {
                 }
                 Err(text) => Item::Error(text.into(), ack.clone()),
             };
-            if tap.queue.push(item) {
+            if tap.queue.push(item, self.position.is_some()) {
                 self.full.push(tap.queue.clone());
             }
         }
@@ -384,7 +436,9 @@ impl State {
     fn error(&mut self, text: &str, ack: Option<&Ack>) {
         let text: Arc<str> = text.into();
         for tap in self.taps.iter().flatten() {
-            tap.queue.push(Item::Error(text.clone(), ack.cloned()));
+            if tap.queue.push(Item::Error(text.clone(), ack.cloned()), self.position.is_some()) {
+                self.full.push(tap.queue.clone());
+            }
         }
     }
 }

@@ -40,6 +40,13 @@ impl TableRows {
             }
         }
     }
+
+    /// Goes on with the rows of another run's table if they are not the rule's: those of a lookup table.
+    pub(crate) fn keep_lookup(&mut self, old: TableRows) {
+        if self.definition.kind == TableKind::Lookup {
+            self.rows = old.rows;
+        }
+    }
 }
 
 /// Keys are equal as SQL sees it: the integer 1 is the float 1.

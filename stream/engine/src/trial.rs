@@ -9,7 +9,7 @@ use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
 use crate::stream::{Attachment, Item};
-use crate::{Decode, Emission, EngineError, Plan, Stream, nodes};
+use crate::{Decode, Emission, EngineError, Plan, Stream, TableKind, nodes};
 
 /// Most timers fired without an input between them; a rule that ticks for ever would never end otherwise.
 const MAX_TICKS: usize = 10_000_000;
@@ -26,6 +26,8 @@ pub struct Trial {
     next_checkpoint: i64,
     /// What was delivered since the last checkpoint, to be delivered again by a restart.
     delivered: Vec<(String, Message)>,
+    /// What tables held before the first input.
+    contents: Vec<(String, Message)>,
     emissions: Vec<Emission>,
 }
 
@@ -33,7 +35,7 @@ pub struct Trial {
 struct Running {
     core: Core,
     queue: Arc<Queue<Item>>,
-    _attachments: Vec<Attachment>,
+    attachments: Vec<Attachment>,
 }
 
 /// Gives the decoder of a stream by its name; none is JSON's.
@@ -66,8 +68,15 @@ impl Trial {
             now: start,
             checkpoint: None,
             delivered: Vec::new(),
+            contents: Vec::new(),
             emissions: Vec::new(),
         })
+    }
+
+    /// Adds to what a table holds before the first input. A source that begins anew brings it again.
+    pub fn fill(&mut self, table: &str, message: Message) {
+        self.deliver_to(table, &message);
+        self.contents.push((table.to_string(), message));
     }
 
     /// Delivers a message to every input of that stream at `at`, after the timers due before it.
@@ -101,7 +110,7 @@ impl Trial {
     }
 
     fn save(&mut self) {
-        self.checkpoint = Some(self.running.core.snapshot());
+        self.checkpoint = Some(self.running.core.snapshot(&self.streams, &[]));
         self.delivered.clear();
     }
 
@@ -114,12 +123,20 @@ impl Trial {
         self.tick_until(at.saturating_sub(1));
         self.now = self.now.max(at);
         let saved = self.checkpoint.clone().filter(|_| self.plan.options().qos >= 1);
-        self.running = Running::new(&self.id, &self.plan, &self.streams, self.now, saved.as_deref())?;
-        if saved.is_some() {
-            for (stream, message) in self.delivered.clone() {
-                self.deliver_to(&stream, &message);
+        let new = Running::new(&self.id, &self.plan, &self.streams, self.now, saved.as_deref())?;
+        let old = std::mem::replace(&mut self.running, new);
+        let again = if saved.is_some() { &self.delivered } else { &self.contents };
+        let is_lookup = |(name, _): &&(String, Message)| {
+            let table = self.plan.inputs().find(|input| input.name == *name).and_then(|input| input.table.as_ref());
+            table.is_some_and(|table| table.kind == TableKind::Lookup)
+        };
+        let again: Vec<(String, Message)> = again.iter().filter(|again| !is_lookup(again)).cloned().collect();
+        for (table, old) in self.running.core.tables.iter_mut().zip(old.core.tables) {
+            if let (Some(table), Some(old)) = (table, old) {
+                table.keep_lookup(old);
             }
         }
+        again.iter().for_each(|(stream, message)| self.deliver_to(stream, message));
         Ok(())
     }
 
@@ -144,8 +161,8 @@ impl Trial {
 
     /// The nodes of the plan, before the memory sink that stands for all.
     fn nodes(&self) -> Vec<NodeMetrics> {
-        let input = |stream: &'_ Arc<Stream>| (stream.clone(), stream.received());
-        let inputs: Vec<(Arc<Stream>, u64)> = self.streams.iter().map(input).collect();
+        let received = self.running.attachments.iter().map(Attachment::received);
+        let inputs: Vec<(Arc<Stream>, u64)> = self.streams.iter().cloned().zip(received).collect();
         let inputs: Vec<nodes::Input<'_>> = inputs
             .iter()
             .map(|(stream, received)| nodes::Input {
@@ -180,7 +197,7 @@ impl Trial {
                     self.running.core.context.now = self.now;
                     self.running.core.fail(&text, &mut self.emissions);
                 }
-                Item::End => {}
+                Item::End | Item::Barrier(_) => {}
             }
         }
     }
@@ -199,8 +216,9 @@ impl Trial {
                     continue;
                 }
             };
+            // After a restart something may be overdue: it happens now.
             self.now = self.now.max(due);
-            self.running.core.advance(due, &mut self.emissions);
+            self.running.core.advance(self.now, &mut self.emissions);
         }
     }
 }
@@ -227,6 +245,6 @@ impl Running {
             stream.attach(input, filter, queue.clone())
         };
         let attachments = streams.iter().enumerate().map(attach).collect();
-        Ok(Running { core, queue, _attachments: attachments })
+        Ok(Running { core, queue, attachments })
     }
 }

@@ -132,7 +132,7 @@ async fn source(plugin: &Plugin) {
     let place = meta("src");
     let source =
         PortableSource::new(plugin, &own("counter"), place.clone(), "a/b", object(json!({"count": 3}))).unwrap();
-    let context = SourceContext { emitter: edgeward_engine::Emitter::new(stream), tasks: tasks.clone() };
+    let context = SourceContext::new(edgeward_engine::Emitter::new(stream), tasks.clone());
     let running = edgeward_engine::Source::run(Box::new(source), context);
     tasks.spawn("source", async move { running.await.unwrap() });
     for n in 0..3 {

@@ -9,12 +9,14 @@ use std::time::Duration;
 use edgeward_engine::RuleStatus;
 use edgeward_service::{Tasks, clock};
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 
 use crate::definition::{Brief, Definition};
-use crate::error::Result;
+use crate::error::{Code, Result, RulesError};
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::schedule::{Phase, Schedule};
+use crate::store::Store;
 
 /// A rule and how it is doing.
 pub(crate) struct Rule {
@@ -215,7 +217,7 @@ impl Registry {
             life.run = Some(run.clone());
         }
         if definition.options.qos > 0 {
-            self.save_states(&run, definition);
+            self.save_states(rule, &run, definition);
         }
         // The run belongs to the rule: what waits for its end keeps neither.
         let (registry, rule, ended) = (self.clone(), Arc::downgrade(rule), Arc::downgrade(&run));
@@ -229,20 +231,34 @@ impl Registry {
         Ok(())
     }
 
-    /// Saves the state of a run from time to time, until it is stopped.
-    fn save_states(&self, run: &Arc<Run>, definition: &Definition) {
-        let interval =
-            Duration::from_millis(u64::try_from(definition.options.checkpoint_interval).unwrap_or(0).max(1_000));
-        let (store, id, saved) = (self.world.store.clone(), definition.id.clone(), Arc::downgrade(run));
+    /// Keeps checkpoints of a run from time to time, until it is stopped.
+    fn save_states(&self, rule: &Arc<Rule>, run: &Arc<Run>, definition: &Definition) {
+        let interval = u64::try_from(definition.options.checkpoint_interval).unwrap_or(0);
+        let interval = Duration::from_millis(interval).max(SHORTEST);
+        let (store, id) = (self.world.store.clone(), definition.id.clone());
+        let (rule, saved) = (Arc::downgrade(rule), Arc::downgrade(run));
         run.tasks.spawn_until_cancelled("rule-checkpoints", async move {
             loop {
                 tokio::time::sleep(interval).await;
-                let Some(state) = saved.upgrade().map(|run| run.handle.snapshot()) else { return };
-                if let Err(error) = store.save_state(&id, state).await {
-                    tracing::error!(rule = id, %error, "cannot save the state of a rule; the last one stays");
+                let (Some(rule), Some(run)) = (rule.upgrade(), saved.upgrade()) else { return };
+                let Some(state) = run.handle.checkpoint().await else { return };
+                // Nothing is kept of a run that is being ended: what comes next may want no state.
+                let _commands = rule.commands.lock().await;
+                if rule.is_running(&run) {
+                    keep(&store, &id, state).await;
                 }
             }
         });
+    }
+
+    /// `reset_state`: moves the source of a stream that a running rule reads.
+    pub(crate) fn reset(&self, id: &str, stream: &str, input: &Value) -> Result<()> {
+        let rule = self.get(id)?;
+        let life = rule.life.lock();
+        match &life.run {
+            Some(run) if life.state == State::Running => run.reset(stream, input),
+            _ => Err(RulesError::refused(Code::Rule, format!("rule {id} should be running when modify state"))),
+        }
     }
 
     /// Notes that a run has ended by itself.
@@ -253,7 +269,13 @@ impl Registry {
         }
         rule.life.lock().state = State::Stopping;
         run.stop().await;
-        let Some(error) = run.failure(status) else { return rule.ended(State::Stopped, "done") };
+        let Some(error) = run.failure(status) else {
+            // The next run is over the input as a whole.
+            if let Err(error) = self.world.store.forget_state(&Brief::read(&rule.document()).id).await {
+                tracing::error!(%error, "cannot delete the state of a rule that is done");
+            }
+            return rule.ended(State::Stopped, "done");
+        };
         rule.ended(State::StoppedByError, &error);
         if let Ok(definition) = self.definition(rule) {
             self.restart_later(rule, &definition);
@@ -280,9 +302,23 @@ impl Registry {
             life.run.clone()
         };
         if let Some(run) = run {
+            if let Some(id) = &run.saves
+                && let Some(state) = run.last_checkpoint().await
+            {
+                keep(&self.world.store, id, state).await;
+            }
             run.stop().await;
         }
         rule.ended(State::Stopped, message);
+    }
+}
+
+/// Shortest time between two checkpoints: each is a write to the disk.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+async fn keep(store: &Store, id: &str, state: Vec<u8>) {
+    if let Err(error) = store.save_state(id, state).await {
+        tracing::error!(rule = id, %error, "cannot save the state of a rule; the last one stays");
     }
 }
 

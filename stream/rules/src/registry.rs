@@ -180,6 +180,10 @@ impl Registry {
         let _commands = rule.commands.lock().await;
         self.world.traces.forget(id);
         self.halt(rule, "canceled manually").await;
+        let saves = rule.life.lock().run.as_ref().is_some_and(|run| run.saves.is_some());
+        if saves && let Err(error) = self.world.store.forget_state(id).await {
+            tracing::warn!(rule = id, %error, "the last state of a deleted rule cannot be deleted");
+        }
         self.world.forget_caches(id).await;
     }
 
@@ -202,6 +206,7 @@ impl Registry {
             }
         }
         self.halt(&rule, "stopped by update").await;
+        self.world.store.forget_state(id).await?;
         rule.redefine(&new);
         self.world.store.forget_state(id).await?;
         if new.triggered

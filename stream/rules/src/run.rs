@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_connect::{Hosts, Services, SinkRequest, registry};
-use edgeward_engine::{EngineError, Plan, RuleHandle, RuleStatus, RuleTask, SinkInput};
+use edgeward_engine::json::{Numbers, parse};
+use edgeward_engine::{EngineError, Map, Plan, RuleHandle, RuleStatus, RuleTask, SinkInput};
 use edgeward_functions::UserFunctions;
 use edgeward_service::Tasks;
 use edgeward_sql::ast::{CreateStream, StreamKind};
@@ -54,6 +55,10 @@ pub(crate) struct Run {
     /// Whether the source is this rule's own.
     owned: Vec<bool>,
     pub(crate) tasks: Tasks,
+    /// The rule's id, if checkpoints are kept of it.
+    pub(crate) saves: Option<String>,
+    /// One is taken when the rule is stopped.
+    saves_at_end: bool,
 }
 
 impl World {
@@ -134,7 +139,7 @@ impl World {
             self.shared.open(&self.catalog, create, acknowledge, node)
         };
         let streams: Vec<Arc<Running>> = inputs.iter().map(open).collect::<Result<_>>()?;
-        let saved = if acknowledge { self.store.state(&definition.id)? } else { None };
+        let saved = if acknowledge { self.store.states(&definition.id)? } else { Vec::new() };
         let start = |saved: Option<&[u8]>| -> Result<RuleHandle> {
             let engine_streams = streams.iter().map(|running| running.stream.clone()).collect();
             Ok(RuleTask::start(
@@ -146,19 +151,21 @@ impl World {
                 &tasks,
             )?)
         };
-        let handle = match start(saved.as_deref()) {
-            Err(error) if saved.is_some() => {
-                tracing::warn!(rule = definition.id, %error, "the rule's saved state cannot be used; it starts without");
-                start(None)?
+        let restored = saved.iter().find_map(|state| match start(Some(state)) {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                tracing::warn!(rule = definition.id, %error, "a saved state of the rule cannot be used; it starts with an older one or none");
+                None
             }
-            started => started?,
-        };
+        });
+        let handle = restored.map_or_else(|| start(None), Ok)?;
         // Tables begin first: what they hold is there for the streams' first rows.
         let (tables, rest): (Vec<_>, Vec<_>) =
             streams.iter().zip(&inputs).partition(|(_, create)| create.kind == StreamKind::Table);
         tables.iter().chain(&rest).for_each(|(running, _)| running.start());
         let owned = inputs.iter().map(|create| !is_shared(create)).collect();
-        Ok(Run { handle, streams, owned, tasks })
+        let (saves, saves_at_end) = (acknowledge.then(|| definition.id.clone()), definition.options.save_before_stop);
+        Ok(Run { handle, streams, owned, tasks, saves, saves_at_end })
     }
 }
 
@@ -169,14 +176,37 @@ impl Run {
         if status == RuleStatus::Done { failure } else { None }
     }
 
+    /// Moves the source of a stream to where `input` says.
+    pub(crate) fn reset(&self, stream: &str, input: &serde_json::Value) -> Result<()> {
+        let refused = |text: String| RulesError::refused(Code::Rule, text);
+        let running = self.streams.iter().find(|running| running.stream.definition().name == stream);
+        let running = running.ok_or_else(|| refused(format!("stream {stream} not found in topo")))?;
+        let reset = running.reset.as_ref();
+        let reset = reset.ok_or_else(|| refused(format!("source of stream {stream} not support reset offset")))?;
+        let input = parse(input.to_string().as_bytes(), Numbers::WholeAsInt);
+        let input = input.map_err(|error| refused(error.to_string()))?;
+        reset(input.as_map().map_or(&Map::new(), |map| map)).map_err(refused)
+    }
+
+    /// Stops the sources and takes a last checkpoint, if the rule asks for that; none if the sinks do not get done with what
+    /// was sent before.
+    pub(crate) async fn last_checkpoint(&self) -> Option<Vec<u8>> {
+        if !self.saves_at_end {
+            return None;
+        }
+        self.stop_sources();
+        tokio::time::timeout(GRACE, self.handle.checkpoint()).await.ok()?
+    }
+
     /// Stops sources, rule and sinks, in this order, so that nothing is acknowledged that was only on its way.
     pub(crate) async fn stop(&self) {
-        for (running, owned) in self.streams.iter().zip(&self.owned) {
-            if *owned {
-                running.stop();
-            }
-        }
+        self.stop_sources();
         self.handle.stop().await;
         self.tasks.shutdown(GRACE).await;
+    }
+
+    fn stop_sources(&self) {
+        let owned = self.streams.iter().zip(&self.owned).filter(|(_, owned)| **owned);
+        owned.for_each(|(running, _)| running.stop());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use edgeward_engine::{Emitter, Source, SourceContext, Stream};
+use edgeward_engine::{Emitter, Reset, Source, SourceContext, Stream};
 use edgeward_service::Tasks;
 use edgeward_sql::ast::CreateStream;
 use parking_lot::Mutex;
@@ -19,6 +19,8 @@ pub(crate) struct Running {
     /// Taken when the source is started.
     source: Mutex<Option<Box<dyn Source>>>,
     failure: watch::Sender<Option<String>>,
+    /// How `reset_state` moves the source.
+    pub(crate) reset: Option<Reset>,
 }
 
 impl Drop for Running {
@@ -31,7 +33,7 @@ impl Running {
     /// Starts the source, once, after the first rule reads the stream.
     pub(crate) fn start(&self) {
         let Some(source) = self.source.lock().take() else { return };
-        let context = SourceContext { emitter: Emitter::new(self.stream.clone()), tasks: self.tasks.clone() };
+        let context = SourceContext::new(Emitter::new(self.stream.clone()), self.tasks.clone());
         let (stream, failure, tasks) = (self.stream.clone(), self.failure.clone(), self.tasks.clone());
         // Called here, awaited there: a source that can subscribe at once has subscribed when the rule counts as started.
         let running = source.run(context);
@@ -104,9 +106,10 @@ fn make(catalog: &Catalog, create: &CreateStream, acknowledge: bool, tasks: &Tas
     if is_lookup(create) {
         let (source, options) = catalog.lookup(create)?;
         let stream = Stream::of_lookup(Catalog::engine_definition(create), source, options);
-        return Ok(Arc::new(Running { stream, tasks, source: Mutex::default(), failure }));
+        return Ok(Arc::new(Running { stream, tasks, source: Mutex::default(), failure, reset: None }));
     }
     let stream = Stream::new(Catalog::engine_definition(create), catalog.format(create)?);
-    let source = Mutex::new(Some(catalog.source(create, acknowledge)?));
-    Ok(Arc::new(Running { stream, tasks, source, failure }))
+    let source = catalog.source(create, acknowledge)?;
+    let reset = source.reset();
+    Ok(Arc::new(Running { stream, tasks, source: Mutex::new(Some(source)), failure, reset }))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::error::{Result, RulesError};
 
@@ -13,7 +13,11 @@ const FORMAT: i64 = 1;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS definition (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS checkpoint (rule TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;";
+    CREATE TABLE IF NOT EXISTS rule_state (rule TEXT, generation INTEGER, state BLOB NOT NULL, PRIMARY KEY (rule, generation)) WITHOUT ROWID;
+    DROP TABLE IF EXISTS checkpoint;";
+
+/// Checkpoints kept of a rule: should the newest be unreadable, the one before is used.
+const GENERATIONS: i64 = 3;
 
 /// What a definition defines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +104,7 @@ impl Store {
             let transaction = connection.transaction()?;
             transaction.execute("DELETE FROM definition WHERE kind = ?1", params![kind.name()])?;
             if kind == Kind::Rule {
-                transaction.execute("DELETE FROM checkpoint", [])?;
+                transaction.execute("DELETE FROM rule_state", [])?;
             }
             transaction.commit()
         })
@@ -114,31 +118,39 @@ impl Store {
             let transaction = connection.transaction()?;
             transaction.execute("DELETE FROM definition WHERE kind = ?1 AND name = ?2", params![kind.name(), name])?;
             if kind == Kind::Rule {
-                transaction.execute("DELETE FROM checkpoint WHERE rule = ?1", [name])?;
+                transaction.execute("DELETE FROM rule_state WHERE rule = ?1", [name])?;
             }
             transaction.commit()
         })
         .await
     }
 
+    /// Keeps a checkpoint as the newest of its rule.
     pub(crate) async fn save_state(&self, rule: &str, state: Vec<u8>) -> Result<()> {
         let rule = rule.to_owned();
         self.change(move |connection| {
-            connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (?1, ?2)", params![rule, state]).map(drop)
+            let transaction = connection.transaction()?;
+            let sql = "SELECT coalesce(max(generation), 0) + 1 FROM rule_state WHERE rule = ?1";
+            let generation: i64 = transaction.query_row(sql, [&rule], |row| row.get(0))?;
+            transaction.execute("INSERT INTO rule_state VALUES (?1, ?2, ?3)", params![rule, generation, state])?;
+            let sql = "DELETE FROM rule_state WHERE rule = ?1 AND generation <= ?2";
+            transaction.execute(sql, params![rule, generation - GENERATIONS])?;
+            transaction.commit()
         })
         .await
     }
 
     pub(crate) async fn forget_state(&self, rule: &str) -> Result<()> {
         let rule = rule.to_owned();
-        self.change(move |connection| connection.execute("DELETE FROM checkpoint WHERE rule = ?1", [rule]).map(drop))
+        self.change(move |connection| connection.execute("DELETE FROM rule_state WHERE rule = ?1", [rule]).map(drop))
             .await
     }
 
-    pub(crate) fn state(&self, rule: &str) -> Result<Option<Vec<u8>>> {
+    /// The checkpoints of a rule, the newest first.
+    pub(crate) fn states(&self, rule: &str) -> Result<Vec<Vec<u8>>> {
         self.with(|connection| {
-            let sql = "SELECT state FROM checkpoint WHERE rule = ?1";
-            connection.query_row(sql, [rule], |row| row.get(0)).optional()
+            let sql = "SELECT state FROM rule_state WHERE rule = ?1 ORDER BY generation DESC";
+            connection.prepare_cached(sql)?.query_map([rule], |row| row.get(0))?.collect()
         })
     }
 

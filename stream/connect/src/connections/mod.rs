@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgeward_engine::{
-    Connection, Emission, LookupQuery, LookupSource, Map, Sink, SinkError, Source, SourceContext, SourceError,
+    Connection, Emission, LookupQuery, LookupSource, Map, Reset, Sink, SinkError, Source, SourceContext, SourceError,
 };
 use edgeward_service::{Backoff, Tasks};
 use futures::future::BoxFuture;
@@ -276,6 +276,10 @@ impl Source for Leased<dyn Source> {
             let Leased { _lease, inner } = *self;
             inner.run(context).await
         })
+    }
+
+    fn reset(&self) -> Option<Reset> {
+        self.inner.reset()
     }
 }
 

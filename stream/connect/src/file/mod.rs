@@ -2,6 +2,7 @@
 
 mod config;
 mod lines;
+mod progress;
 mod rolling;
 mod sink;
 mod source;
@@ -21,7 +22,7 @@ pub(crate) fn source(request: &SourceRequest, hosts: &Hosts) -> Result<Box<dyn S
     if let config::After::Move(folder) = &config.after {
         allowed(hosts, "moveTo", folder)?;
     }
-    Ok(Box::new(source::FileSource { config }))
+    Ok(Box::new(source::FileSource { config, rewinds: request.acknowledge }))
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, hosts: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {

@@ -9,10 +9,12 @@ use edgeward_engine::{Emitter, Map, Message, Source, SourceContext, SourceError,
 use edgeward_service::Tasks;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::config::{After, FileType, SourceConfig};
 use super::lines::{Lines, MAX_BYTES, open};
+use super::progress::Progress;
 use super::watch::{News, Watch};
 use crate::format::split_line;
 
@@ -23,23 +25,33 @@ const AHEAD: usize = 64;
 
 pub(super) struct FileSource {
     pub(super) config: SourceConfig,
+    /// Messages carry how far the files were read.
+    pub(super) rewinds: bool,
 }
 
 impl Source for FileSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let config = Arc::new(self.config);
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, position } = context;
+            let progress = position.as_ref().and_then(Progress::read).unwrap_or_default();
+            let FileSource { config, rewinds } = *self;
+            let files = Files {
+                config: Arc::new(config),
+                rewinds,
+                emitter,
+                tasks: tasks.clone(),
+                progress: Mutex::new(progress),
+            };
             let reading = async {
-                match config.interval {
+                match files.config.interval {
                     Some(interval) => loop {
-                        if let Err(error) = read_path(&config, &emitter, &tasks).await {
-                            emitter.error(&error);
-                        }
+                        files.tell(files.read_path().await);
                         tokio::time::sleep(interval).await;
+                        // All are read again.
+                        *files.progress.lock() = Progress::default();
                     },
-                    None if config.path.is_dir() => watch(&config, &emitter, &tasks).await,
-                    None => read_path(&config, &emitter, &tasks).await,
+                    None if files.config.path.is_dir() => files.watch().await,
+                    None => files.read_path().await,
                 }
             };
             tokio::select! {
@@ -50,60 +62,81 @@ impl Source for FileSource {
     }
 }
 
-/// Reads the files of a folder, and then every file that comes into it.
-async fn watch(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
-    let failed = |error: io::Error| failure(&config.path, &error);
-    // Watched before it is read: what comes meanwhile is not missed.
-    let watch = Watch::new(&config.path).map_err(failed)?;
-    let tell = |read: Result<(), String>| {
+/// The way of files into the stream.
+struct Files {
+    config: Arc<SourceConfig>,
+    rewinds: bool,
+    emitter: Emitter,
+    tasks: Tasks,
+    progress: Mutex<Progress>,
+}
+
+impl Files {
+    fn tell(&self, read: Result<(), String>) {
         if let Err(error) = read {
-            emitter.error(&error);
-        }
-    };
-    tell(read_path(config, emitter, tasks).await);
-    loop {
-        match watch.next().await.map_err(failed)? {
-            News::Files(files) => tell(read_files(config, files, emitter, tasks).await),
-            News::Unknown => tell(read_path(config, emitter, tasks).await),
-            News::Gone => return Err(format!("folder {} is gone", config.path.display())),
+            self.emitter.error(&error);
         }
     }
-}
 
-/// Reads the file, or all files of the folder, once.
-async fn read_path(config: &Arc<SourceConfig>, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
-    read_files(config, files(&config.path)?, emitter, tasks).await
-}
-
-async fn read_files(
-    config: &Arc<SourceConfig>,
-    files: Vec<PathBuf>,
-    emitter: &Emitter,
-    tasks: &Tasks,
-) -> Result<(), String> {
-    let reads = files.into_iter().map(|path| read_one(config, path, emitter, tasks));
-    let at_a_time = if config.parallel { PARALLEL } else { 1 };
-    futures::stream::iter(reads).buffered(at_a_time).try_collect().await
-}
-
-async fn read_one(config: &Arc<SourceConfig>, path: PathBuf, emitter: &Emitter, tasks: &Tasks) -> Result<(), String> {
-    let (sender, mut messages) = mpsc::channel(AHEAD);
-    let (shared, file) = (config.clone(), path.clone());
-    // Ends with the file, or when the receiver is dropped with this future.
-    let reader = tokio::task::spawn_blocking(move || read(&shared, &file, &sender));
-    let meta = meta([("file", path.display().to_string().into())]);
-    while let Some(message) = messages.recv().await {
-        emitter.emit(message.with_meta(meta.clone())).await;
-        if !config.send_interval.is_zero() {
-            tokio::time::sleep(config.send_interval).await;
+    /// Reads the files of a folder, and then every file that comes into it.
+    async fn watch(&self) -> Result<(), String> {
+        let path = &self.config.path;
+        let failed = |error: io::Error| failure(path, &error);
+        // Watched before it is read: what comes meanwhile is not missed.
+        let watch = Watch::new(path).map_err(failed)?;
+        self.tell(self.read_path().await);
+        loop {
+            match watch.next().await.map_err(failed)? {
+                News::Files(files) => self.tell(self.read_all(files).await),
+                News::Unknown => self.tell(self.read_path().await),
+                News::Gone => return Err(format!("folder {} is gone", path.display())),
+            }
         }
     }
-    let read = reader.await.map_err(|error| error.to_string())?;
-    read.map_err(|error| failure(&path, &error))?;
-    if !tasks.is_cancelled() {
-        finish(config, &path).await.map_err(|error| failure(&path, &error))?;
+
+    /// Reads the file, or all files of the folder, as far as that has not been done.
+    async fn read_path(&self) -> Result<(), String> {
+        let all = files(&self.config.path)?;
+        let rest = self.progress.lock().rest(all);
+        self.read_all(rest).await
     }
-    Ok(())
+
+    async fn read_all(&self, files: Vec<PathBuf>) -> Result<(), String> {
+        let reads = files.into_iter().map(|path| self.read_one(path));
+        // Progress is one file after the other.
+        let at_a_time = if self.config.parallel && !self.rewinds { PARALLEL } else { 1 };
+        futures::stream::iter(reads).buffered(at_a_time).try_collect().await
+    }
+
+    async fn read_one(&self, path: PathBuf) -> Result<(), String> {
+        let (sender, mut messages) = mpsc::channel(AHEAD);
+        let (shared, file) = (self.config.clone(), path.clone());
+        // Ends with the file, or when the receiver is dropped with this future.
+        let reader = tokio::task::spawn_blocking(move || read(&shared, &file, &sender));
+        let name: Arc<str> = path.display().to_string().into();
+        let meta = meta([("file", Value::Str(name.clone()))]);
+        let (mut count, sent) = (0, self.progress.lock().take_sent(&path));
+        while let Some(message) = messages.recv().await {
+            count += 1;
+            if count <= sent {
+                continue;
+            }
+            let position = self.rewinds.then(|| self.progress.lock().position(&name, count));
+            self.emitter.emit(Message { position, ..message.with_meta(meta.clone()) }).await;
+            if !self.config.send_interval.is_zero() {
+                tokio::time::sleep(self.config.send_interval).await;
+            }
+        }
+        let read = reader.await.map_err(|error| error.to_string())?;
+        read.map_err(|error| failure(&path, &error))?;
+        if !self.tasks.is_cancelled() {
+            finish(&self.config, &path).await.map_err(|error| failure(&path, &error))?;
+        }
+        if self.rewinds {
+            self.progress.lock().finish(&name);
+        }
+        Ok(())
+    }
 }
 
 fn failure(path: &Path, error: &io::Error) -> String {

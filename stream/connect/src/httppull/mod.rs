@@ -11,7 +11,8 @@ use edgeward_engine::Source;
 use crate::{ConnectError, Hosts, LookupRequest, LookupSource, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    Ok(Box::new(source::PullSource { config: config::Config::read(&request.datasource, &request.props)? }))
+    let config = config::Config::read(&request.datasource, &request.props)?;
+    Ok(Box::new(source::PullSource { config, rewinds: request.acknowledge }))
 }
 
 /// As a lookup table: each question is a request.

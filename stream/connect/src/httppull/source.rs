@@ -1,10 +1,10 @@
 //! Answers as payloads.
 
-use bytes::Bytes;
 use edgeward_engine::json::{Numbers, parse};
 use edgeward_engine::{Connection, Emitter, Map, Message, Source, SourceContext, SourceError, Value};
 use edgeward_service::clock;
 use futures::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::config::Config;
@@ -12,15 +12,18 @@ use crate::http::Failure;
 
 pub(super) struct PullSource {
     pub(super) config: Config,
+    /// Answers carry the states they leave.
+    pub(super) rewinds: bool,
 }
 
 impl Source for PullSource {
     fn run(mut self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, position } = context;
             let mut ticks = interval(self.config.interval);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut past = Past { values: self.config.states.clone(), answer: Bytes::new() };
+            let mut past = Past { values: self.config.states.clone(), answer: Value::Nil };
+            position.iter().for_each(|position| past.rewind(position));
             let pull = async {
                 loop {
                     ticks.tick().await;
@@ -40,10 +43,22 @@ impl Source for PullSource {
 struct Past {
     /// States, `PullTime` and `LastPullTime`.
     values: Map,
-    answer: Bytes,
+    /// The SHA-256 of the last answer, of an incremental source.
+    answer: Value,
 }
 
 impl Past {
+    fn position(&self) -> Value {
+        Value::array(vec![Value::map(self.values.clone()), self.answer.clone()])
+    }
+
+    fn rewind(&mut self, position: &Value) {
+        if let Some([Value::Map(values), answer]) = position.as_array() {
+            self.values.extend(values.iter().map(|(name, value)| (name.clone(), value.clone())));
+            self.answer = answer.clone();
+        }
+    }
+
     fn begin(&mut self) {
         let now = Value::Int(clock::now_ms());
         let last = self.values.insert("PullTime".into(), now.clone()).unwrap_or(now);
@@ -78,14 +93,16 @@ impl PullSource {
         };
         emitter.connection(Connection::Connected);
         if self.config.incremental {
-            if past.answer == reply.body {
+            let answer = Value::bytes(Sha256::digest(&reply.body).to_vec());
+            if past.answer == answer {
                 return;
             }
-            past.answer = reply.body.clone();
+            past.answer = answer;
         }
         if !self.config.states.is_empty() {
             past.update(&self.config.states, &reply.body);
         }
-        emitter.emit(Message::payload(reply.body)).await;
+        let position = self.rewinds.then(|| past.position());
+        emitter.emit(Message { position, ..Message::payload(reply.body) }).await;
     }
 }

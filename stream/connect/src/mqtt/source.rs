@@ -35,7 +35,7 @@ impl Source for BusSource {
         let subscribed = self.bus.subscribe(self.config.filter.text().as_str(), options);
         Box::pin(async move {
             let mut messages = subscribed.map_err(SourceError)?;
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, .. } = context;
             emitter.connection(Connection::Connected);
             let mut topics = Topics::default();
             let mut batch = Vec::with_capacity(BATCH);
@@ -145,7 +145,7 @@ pub(super) struct ServerSource {
 impl Source for ServerSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, .. } = context;
             let inflow = Inflow::new(emitter.clone(), &tasks, self.acknowledge);
             let started = Client::start_for(inflow, self.client, &tasks);
             let handle = started.map_err(|error| SourceError(error.to_string()))?;
@@ -173,7 +173,7 @@ pub(super) struct SharedSource {
 impl Source for SharedSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, .. } = context;
             let _listening = self.client.listen(&self.config.filter, emitter.clone(), self.acknowledge);
             tokio::select! {
                 result = subscribe(&self.client.handle, &self.config) => result?,

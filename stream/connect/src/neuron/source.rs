@@ -22,7 +22,7 @@ pub(super) struct NeuronSource {
 impl Source for NeuronSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, .. } = context;
             let link = self.links.get(&self.address);
             tokio::select! {
                 () = receive(&link, &emitter) => {}

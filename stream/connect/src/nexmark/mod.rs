@@ -11,5 +11,6 @@ use edgeward_engine::Source;
 use crate::{ConnectError, Hosts, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    Ok(Box::new(source::NexmarkSource { config: config::Config::read(&request.props)? }))
+    let config = config::Config::read(&request.props)?;
+    Ok(Box::new(source::NexmarkSource { config, rewinds: request.acknowledge }))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgeward_engine::{Connection, Emitter, Message, Source, SourceContext, SourceError};
+use edgeward_engine::{Connection, Emitter, Message, Source, SourceContext, SourceError, Value};
 use edgeward_service::clock;
 use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,15 +15,18 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 pub(super) struct NexmarkSource {
     pub(super) config: Config,
+    /// Events carry the number of the next one.
+    pub(super) rewinds: bool,
 }
 
 impl Source for NexmarkSource {
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            let SourceContext { emitter, tasks } = context;
+            let SourceContext { emitter, tasks, position } = context;
+            let first = position.and_then(|position| u64::try_from(position.as_i64()?).ok());
             emitter.connection(Connection::Connected);
             tokio::select! {
-                () = self.make(&emitter) => {}
+                () = self.make(first.unwrap_or(0), &emitter) => {}
                 () = tasks.cancelled() => {}
             }
             Ok(())
@@ -32,11 +35,11 @@ impl Source for NexmarkSource {
 }
 
 impl NexmarkSource {
-    async fn make(&self, emitter: &Emitter) {
+    async fn make(&self, first: u64, emitter: &Emitter) {
         let pace = Duration::from_nanos(1_000_000_000 / self.config.qps).max(SHORTEST);
         let mut ticks = interval(pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut number, mut ticked) = (0, 0_u128);
+        let (mut number, mut ticked) = (first, 0_u128);
         let mut made = 0_u128;
         loop {
             ticks.tick().await;
@@ -44,8 +47,9 @@ impl NexmarkSource {
             let due = (ticked * pace.as_nanos() * u128::from(self.config.qps)).div_ceil(1_000_000_000);
             while made < due {
                 number = self.next(number);
-                emitter.emit(Message::row(event(number, clock::now_ms()))).await;
+                let message = Message::row(event(number, clock::now_ms()));
                 (number, made) = (number + 1, made + 1);
+                emitter.emit(if self.rewinds { message.at(Value::Int(number as i64)) } else { message }).await;
             }
             tokio::task::yield_now().await;
         }

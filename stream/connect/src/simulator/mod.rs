@@ -12,7 +12,8 @@ use edgeward_engine::json::{Numbers, parse};
 use crate::{ConnectError, Hosts, LookupRequest, LookupSource, SourceRequest};
 
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
-    Ok(Box::new(source::SimulatorSource { config: config::Config::read(&request.props)? }))
+    let config = config::Config::read(&request.props)?;
+    Ok(Box::new(source::SimulatorSource { config, rewinds: request.acknowledge }))
 }
 
 /// As a lookup table over the same rows.

@@ -4,6 +4,8 @@
 
 mod limit;
 #[cfg(test)]
+mod rewind_tests;
+#[cfg(test)]
 mod tests;
 mod unpack;
 
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeward_engine::{Body, Message, Source, SourceContext, SourceError, Step};
+use edgeward_engine::{Body, Message, Reset, Source, SourceContext, SourceError, Step};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
@@ -72,8 +74,12 @@ struct Piped {
 }
 
 impl Source for Piped {
+    fn reset(&self) -> Option<Reset> {
+        self.source.reset()
+    }
+
     fn run(self: Box<Self>, context: SourceContext) -> BoxFuture<'static, Result<(), SourceError>> {
-        let SourceContext { emitter, tasks } = context;
+        let SourceContext { emitter, tasks, position } = context;
         let Steps { limit, decompression, end } = self.steps;
         let emitter = match decompression {
             None => emitter,
@@ -88,7 +94,7 @@ impl Source for Piped {
         if let Some(end) = &end {
             way = way.through(end.clone());
         }
-        let running = self.source.run(SourceContext { emitter: way, tasks });
+        let running = self.source.run(SourceContext { emitter: way, tasks, position });
         Box::pin(async move {
             let ticks = async {
                 match &limited {

@@ -17,6 +17,8 @@ mod sqlite;
 mod tests;
 mod values;
 
+use std::sync::Arc;
+
 use edgeward_engine::{Sink, Source};
 
 use self::config::{SinkConfig, SourceConfig};
@@ -28,7 +30,8 @@ use crate::{ConnectError, Hosts, LookupRequest, LookupSource, Props, SinkOptions
 pub(crate) fn source(request: &SourceRequest, _: &Hosts) -> Result<Box<dyn Source>, ConnectError> {
     let config = SourceConfig::read(&request.props)?;
     let database = Database::new(config.place.clone());
-    Ok(Box::new(source::SqlSource { config, database }))
+    let rewinds = request.acknowledge;
+    Ok(Box::new(source::SqlSource { config, database, rewinds, asked: Arc::default(), seen: 0 }))
 }
 
 pub(crate) fn sink(request: &SinkRequest, options: SinkOptions, _: &Hosts) -> Result<Box<dyn Sink>, ConnectError> {

@@ -1,4 +1,4 @@
-//! The state of a rule as bytes, versioned, for checkpoints.
+//! The state of a rule and the positions of its sources as bytes, versioned, for checkpoints.
 //!
 //! A state is a tree of values in the codec of this folder: operators turn themselves into values and back, so that a new field
 //! costs one line and an unreadable state is refused as a whole.
@@ -7,40 +7,45 @@ pub mod codec;
 
 use std::sync::Arc;
 
-use edgeward_functions::{Aggregate, Map, Value};
+use edgeward_functions::{Aggregate, Error, Map, Value};
 
 use crate::analytic::{AnalyticState, Cell};
 use crate::core::Core;
-use crate::group::{Collection, Group, Groups, fresh};
+use crate::group::{Collection, Group, GroupError, Groups, fresh};
 use crate::table::TableRows;
 use crate::watermark::Watermark;
 use crate::window::{Session, Tuple, Window};
-use crate::{EngineError, Stream};
+use crate::{EngineError, Row, Stream};
 
 /// What a saved state begins with; the last byte is the version.
-const HEADER: &[u8] = b"edgeward-rule-state\x01";
+const HEADER: &[u8] = b"edgeward-rule-state\x02";
 
 impl Core {
-    /// All state as bytes.
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
+    /// All state as bytes, with the positions of the sources, one for each input.
+    pub(crate) fn snapshot(&self, streams: &[Arc<Stream>], positions: &[Value]) -> Vec<u8> {
+        let saver = Saver { streams };
         let mut state = Map::new();
+        state.insert("positions".into(), list(positions.iter().cloned()));
         state.insert("statement".into(), Value::str(self.statement.clone()));
         state.insert("analytic".into(), save_analytic(&self.analytic));
-        state.insert("watermark".into(), self.watermark.as_ref().map_or(Value::Nil, save_watermark));
-        state.insert("window".into(), self.window.as_ref().map_or(Value::Nil, save_window));
+        state.insert(
+            "watermark".into(),
+            self.watermark.as_ref().map_or(Value::Nil, |watermark| saver.watermark(watermark)),
+        );
+        state.insert("window".into(), self.window.as_ref().map_or(Value::Nil, |window| saver.window(window)));
         let (count, time) = self.context.agg_hits;
         state.insert("agg_hits".into(), list([Value::Int(count), Value::Int(time)]));
-        state.insert("tables".into(), save_tables(&self.tables));
+        state.insert("tables".into(), saver.tables(&self.tables));
         let mut out = HEADER.to_vec();
         codec::write(&Value::map(state), &mut out);
         out
     }
 
-    /// Takes back a state this statement saved.
+    /// Takes back a state this statement saved; answers the positions of the sources.
     ///
     /// # Errors
     /// The bytes are no state of this version, or of another statement.
-    pub(crate) fn restore(&mut self, saved: &[u8], streams: &[Arc<Stream>]) -> Result<(), EngineError> {
+    pub(crate) fn restore(&mut self, saved: &[u8], streams: &[Arc<Stream>]) -> Result<Vec<Value>, EngineError> {
         let refuse = |why: &str| EngineError::State(why.to_string());
         let body = saved.strip_prefix(HEADER).ok_or_else(|| refuse("unknown format or version"))?;
         let state = codec::read(body).ok_or_else(|| refuse("it is damaged"))?;
@@ -49,7 +54,8 @@ impl Core {
         if part("statement").as_str() != Some(&self.statement) {
             return Err(refuse("it belongs to another statement"));
         }
-        let loader = Loader { streams, program: self.program.clone(), event_time: self.watermark.is_some() };
+        let event_time = self.watermark.is_some();
+        let loader = Loader { streams, program: self.program.clone(), event_time, now: self.context.now };
         load_analytic(&mut self.analytic, &part("analytic"));
         if let Some(watermark) = &mut self.watermark {
             loader.watermark(watermark, &part("watermark")).ok_or_else(|| refuse("the watermark is damaged"))?;
@@ -61,7 +67,7 @@ impl Core {
         if let Some(window) = &mut self.window {
             loader.window(window, &part("window")).ok_or_else(|| refuse("the window is damaged"))?;
         }
-        Ok(())
+        Ok(part("positions").as_array().unwrap_or_default().to_vec())
     }
 }
 
@@ -89,12 +95,6 @@ fn load_analytic(state: &mut AnalyticState, saved: &Value) {
     }
 }
 
-/// Rows of tables with their times; of an input that is none, nil.
-fn save_tables(tables: &[Option<TableRows>]) -> Value {
-    let row = |row: &Arc<crate::Row>| list([Value::Map(row.all().clone()), Value::Int(row.at)]);
-    list(tables.iter().map(|table| table.as_ref().map_or(Value::Nil, |table| list(table.rows.iter().map(row)))))
-}
-
 fn load_tables(tables: &mut [Option<TableRows>], saved: &Value, streams: &[Arc<Stream>]) {
     for ((table, saved), stream) in tables.iter_mut().zip(saved.as_array().unwrap_or_default()).zip(streams) {
         let (Some(table), Some(rows)) = (table, saved.as_array()) else { continue };
@@ -106,67 +106,101 @@ fn load_tables(tables: &mut [Option<TableRows>], saved: &Value, streams: &[Arc<S
     }
 }
 
-fn save_watermark(watermark: &Watermark) -> Value {
-    list([
-        list(watermark.greatest.iter().map(|greatest| Value::from(*greatest))),
-        Value::Int(watermark.last),
-        list(watermark.waiting.iter().map(save_tuple)),
-    ])
+/// Turns rows and groups into values.
+struct Saver<'a> {
+    streams: &'a [Arc<Stream>],
 }
 
-fn save_tuple(tuple: &Tuple) -> Value {
-    let row = &tuple.row;
-    let meta = row.meta.as_ref().map_or(Value::Nil, |meta| Value::Map(meta.clone()));
-    let analytic = list(tuple.analytic.iter().cloned());
-    list([
-        Value::Map(row.all().clone()),
-        Value::Int(tuple.input as i64),
-        Value::Int(row.at),
-        Value::from(row.event),
-        meta,
-        analytic,
-    ])
-}
-
-fn save_collection(collection: &Collection) -> Value {
-    match collection {
-        Collection::Rows(rows) => list(rows.iter().map(save_tuple)),
-        Collection::Groups(groups) => list(groups.list.iter().map(|group| {
-            let aggregates = list(group.aggregates.iter().map(|aggregate| aggregate.save()));
-            list([Value::str(&*group.key), save_tuple(&group.first), aggregates])
-        })),
+impl Saver<'_> {
+    /// Rows of tables with their times; of an input that is none, nil.
+    fn tables(&self, tables: &[Option<TableRows>]) -> Value {
+        let rows = |(input, table): (usize, &Option<TableRows>)| match table {
+            None => Value::Nil,
+            Some(table) => list(table.rows.iter().map(|row| list([self.row(input, row), Value::Int(row.at)]))),
+        };
+        list(tables.iter().enumerate().map(rows))
     }
-}
 
-fn save_window(window: &Window) -> Value {
-    match window {
-        Window::Time(window) => {
-            let (open, next_end) = window.parts();
-            list([
-                list(open.into_iter().map(|(start, rows)| list([Value::Int(start), save_collection(rows)]))),
-                next_end,
-            ])
+    /// A row by the names of its columns, with the types its stream declares.
+    fn row(&self, input: usize, row: &Row) -> Value {
+        Value::Map(self.streams.get(input).map_or_else(|| row.all().clone(), |stream| stream.map_of(row)))
+    }
+
+    fn watermark(&self, watermark: &Watermark) -> Value {
+        list([
+            list(watermark.greatest.iter().map(|greatest| Value::from(*greatest))),
+            Value::Int(watermark.last),
+            self.tuples(&watermark.waiting),
+        ])
+    }
+
+    fn tuples<'t>(&self, tuples: impl IntoIterator<Item = &'t Tuple>) -> Value {
+        list(tuples.into_iter().map(|tuple| self.tuple(tuple)))
+    }
+
+    fn tuple(&self, tuple: &Tuple) -> Value {
+        let row = &tuple.row;
+        let meta = row.meta.as_ref().map_or(Value::Nil, |meta| Value::Map(meta.clone()));
+        let analytic = list(tuple.analytic.iter().cloned());
+        list([
+            self.row(tuple.input, row),
+            Value::Int(tuple.input as i64),
+            Value::Int(row.at),
+            Value::from(row.event),
+            meta,
+            analytic,
+        ])
+    }
+
+    fn collection(&self, collection: &Collection) -> Value {
+        match collection {
+            Collection::Rows(rows) => self.tuples(rows),
+            Collection::Groups(groups) => {
+                let error = match &groups.error {
+                    None => list([]),
+                    Some(GroupError::Key(error)) => list([Value::str(error.to_string())]),
+                    Some(GroupError::Aggregate(index, error)) => {
+                        list([Value::str(error.to_string()), Value::Int(*index as i64)])
+                    }
+                };
+                let groups = list(groups.list.iter().map(|group| {
+                    let aggregates = list(group.aggregates.iter().map(|aggregate| aggregate.save()));
+                    list([Value::str(&*group.key), self.tuple(&group.first), aggregates])
+                }));
+                list([groups, error])
+            }
         }
-        Window::Sliding(window) => list([
-            list(window.rows.iter().map(save_tuple)),
-            list(window.triggers.iter().map(|trigger| Value::Int(*trigger))),
-        ]),
-        Window::Session(window) => window.open.as_ref().map_or(list([]), |session| {
-            list([Value::Int(session.start), Value::Int(session.last), save_collection(&session.rows)])
-        }),
-        Window::Count(window) => {
-            let filling = window
-                .filling
-                .as_ref()
-                .map_or(Value::Nil, |(start, rows)| list([Value::Int(*start), save_collection(rows)]));
-            list([Value::Int(window.count as i64), list(window.rows.iter().map(save_tuple)), filling])
+    }
+
+    fn window(&self, window: &Window) -> Value {
+        match window {
+            Window::Time(window) => {
+                let (open, next_end) = window.parts();
+                list([
+                    list(open.into_iter().map(|(start, rows)| list([Value::Int(start), self.collection(rows)]))),
+                    next_end,
+                ])
+            }
+            Window::Sliding(window) => {
+                list([self.tuples(&window.rows), list(window.triggers.iter().map(|trigger| Value::Int(*trigger)))])
+            }
+            Window::Session(window) => window.open.as_ref().map_or(list([]), |session| {
+                list([Value::Int(session.start), Value::Int(session.last), self.collection(&session.rows)])
+            }),
+            Window::Count(window) => {
+                let filling = window
+                    .filling
+                    .as_ref()
+                    .map_or(Value::Nil, |(start, rows)| list([Value::Int(*start), self.collection(rows)]));
+                list([Value::Int(window.count as i64), self.tuples(&window.rows), filling])
+            }
+            Window::State(window) => list(
+                window
+                    .open
+                    .iter()
+                    .map(|(key, (start, rows))| list([Value::str(&**key), Value::Int(*start), self.collection(rows)])),
+            ),
         }
-        Window::State(window) => list(
-            window
-                .open
-                .iter()
-                .map(|(key, (start, rows))| list([Value::str(&**key), Value::Int(*start), save_collection(rows)])),
-        ),
     }
 }
 
@@ -176,6 +210,8 @@ struct Loader<'a> {
     program: Arc<crate::plan::Program>,
     /// Rows run on their own time rather than that of arrival.
     event_time: bool,
+    /// When the rule starts again.
+    now: i64,
 }
 
 impl Loader<'_> {
@@ -201,8 +237,17 @@ impl Loader<'_> {
         if self.program.needs_rows() {
             return self.tuples(saved).map(Collection::Rows);
         }
+        let [Value::Array(list), error] = saved.as_array()? else { return None };
         let mut groups = Groups::default();
-        for group in saved.as_array()? {
+        groups.error = match error.as_array()? {
+            [] => None,
+            [Value::Str(text)] => Some(GroupError::Key(Error::call(&**text))),
+            [Value::Str(text), Value::Int(index)] if (0..self.program.aggregates.len() as i64).contains(index) => {
+                Some(GroupError::Aggregate(usize::try_from(*index).ok()?, Error::call(&**text)))
+            }
+            _ => return None,
+        };
+        for group in list.iter() {
             let [Value::Str(key), first, Value::Array(states)] = group.as_array()? else { return None };
             let mut aggregates = fresh(&self.program.aggregates);
             aggregates
@@ -231,7 +276,11 @@ impl Loader<'_> {
                     [Value::Int(start), rows] => Some((*start, self.collection(rows)?)),
                     _ => None,
                 };
-                window.restore(open.iter().map(entry).collect::<Option<_>>()?, next_end);
+                window.restore(
+                    open.iter().map(entry).collect::<Option<_>>()?,
+                    next_end,
+                    (!self.event_time).then_some(self.now),
+                );
             }
             (Window::Sliding(window), [rows, Value::Array(triggers)]) => {
                 window.rows = self.tuples(rows)?;

@@ -24,12 +24,15 @@ pub(crate) struct TimeWindow {
     open: BTreeMap<i64, Collection>,
     /// End of the next window to close; unknown in event time before the first row.
     next_end: Option<i64>,
+    /// A window without rows that was due before the rule came back from a checkpoint is nobody's business any more.
+    resumed: i64,
 }
 
 impl TimeWindow {
     pub(super) fn new(length: i64, interval: i64, now: Option<i64>, zone: TimeZone) -> TimeWindow {
         let offset = zone.to_fixed_offset().ok().map(|offset| i64::from(offset.seconds()) * 1000);
-        let mut window = TimeWindow { length, interval, zone, offset, open: BTreeMap::new(), next_end: None };
+        let mut window =
+            TimeWindow { length, interval, zone, offset, open: BTreeMap::new(), next_end: None, resumed: i64::MIN };
         window.next_end = now.map(|now| window.first_end_after(now));
         window
     }
@@ -64,7 +67,9 @@ impl TimeWindow {
             let start = end - self.length;
             let found = self.open.remove(&start);
             empty = if found.is_some() { 0 } else { empty + 1 };
-            sink.closed.push((Range { start, end, trigger: end }, found.unwrap_or_else(|| (sink.empty)())));
+            if found.is_some() || end >= self.resumed {
+                sink.closed.push((Range { start, end, trigger: end }, found.unwrap_or_else(|| (sink.empty)())));
+            }
             self.next_end = Some(if empty >= MAX_EMPTY { self.skip_to(time) } else { self.after(end) });
         }
     }
@@ -88,7 +93,9 @@ impl TimeWindow {
         (self.open.iter().map(|(start, collection)| (*start, collection)).collect(), Value::from(self.next_end))
     }
 
-    pub(crate) fn restore(&mut self, open: Vec<(i64, Collection)>, next_end: &Value) {
+    /// Goes on with a state that was saved; `now` is meant in processing time.
+    pub(crate) fn restore(&mut self, open: Vec<(i64, Collection)>, next_end: &Value, now: Option<i64>) {
+        self.resumed = now.unwrap_or(i64::MIN);
         self.open = open.into_iter().collect();
         self.next_end = next_end.as_i64();
     }

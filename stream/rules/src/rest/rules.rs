@@ -114,17 +114,28 @@ struct Reset {
     params: Value,
 }
 
+/// `params` of the type 1.
+#[derive(Deserialize)]
+struct Offset {
+    #[serde(default, rename = "streamName")]
+    stream: String,
+    #[serde(default)]
+    input: serde_json::Map<String, Value>,
+}
+
 async fn reset_state(State(handle): State<Handle>, Path(id): Path<String>, body: String) -> Reply {
     let reset: Reset = read(&body)?;
-    handle.registry.get(&id).or_fail("reset rule state error")?;
-    let refused = match reset.kind {
-        1 => format!(
-            "source of stream {} cannot be moved to an offset",
-            reset.params.get("streamName").and_then(Value::as_str).unwrap_or_default()
-        ),
-        _ => "unknown stateType".into(),
+    let refused = |text: String| RulesError::refused(Code::Rule, text);
+    let done = match reset.kind {
+        1 => handle
+            .registry
+            .get(&id)
+            .and_then(|_| serde_json::from_value(reset.params).map_err(|error| refused(error.to_string())))
+            .and_then(|Offset { stream, input }| handle.registry.reset(&id, &stream, &Value::Object(input))),
+        other => Err(refused(format!("unknown stateType:{other}"))),
     };
-    Err(RulesError::refused(Code::Rule, refused)).or_fail("reset rule state error")
+    done.or_fail("")?;
+    text(StatusCode::OK, "success")
 }
 
 /// 400 for what is no JSON, 422 with the bare text for a rule that is wrong.
