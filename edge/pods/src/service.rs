@@ -131,12 +131,25 @@ impl Manager {
             }
         }
         tasks.cancelled().await;
-        if self.context.options.stop_pods
-            && let Err(error) = self.empty_node().await
-        {
-            tracing::error!(%error, "cannot remove all pods");
+        if !self.context.options.stop_pods {
+            return self.containerd.stop().await;
         }
+        let emptied = self.empty_node().await;
         self.containerd.stop().await;
+        match emptied {
+            Ok(()) => self.remove_run_dir(),
+            Err(error) => tracing::error!(%error, "cannot remove all pods"),
+        }
+    }
+
+    /// An emptied node needs nothing of what its containerd and its network kept for this boot.
+    fn remove_run_dir(&self) {
+        let run_dir = &self.context.options.run_dir;
+        if let Err(error) = std::fs::remove_dir_all(run_dir) {
+            tracing::warn!(folder = %run_dir.display(), %error, "cannot remove the node's folder");
+        }
+        // The folder that all nodes of a machine share goes with the last of them.
+        let _ = run_dir.parent().map(std::fs::remove_dir);
     }
 
     async fn apply(&mut self, change: Change, ended: &mpsc::Sender<String>) {

@@ -51,7 +51,7 @@ fn a_stopped_node_leaves_nothing_behind() {
     });
 }
 
-/// Processes, mounts and cgroups of the node.
+/// Processes, mounts, cgroups and the folder of the node.
 fn left(site: &Arc<Site>, node: &Node) -> Vec<String> {
     let folders = [site.dir().to_owned(), node.run_dir()];
     let mut left = Vec::new();
@@ -61,6 +61,7 @@ fn left(site: &Arc<Site>, node: &Node) -> Vec<String> {
         left.extend(machine::mounts_below(folder).into_iter().map(|mount| format!("mount {mount}")));
     }
     left.extend(machine::cgroups(NODE).into_iter().map(|folder| format!("cgroup {}", folder.display())));
+    left.extend(node.run_dir().exists().then(|| format!("folder {}", node.run_dir().display())));
     left
 }
 
