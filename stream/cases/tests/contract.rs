@@ -194,6 +194,31 @@ fn shows() {
     check(&case.replace("SHOWN", "explain"), &[&format!("{begin}\"explain\":\"…\"}}")]);
 }
 
+/// Each step of the plan counts what it took, handed on and failed at, and knows when it worked last.
+#[test]
+fn every_step_has_its_own_figures() {
+    let case = "[{S;, input: [{stream: s, row: {a: 1}}, {stream: s, row: {a: x}}, {stream: s, row: {a: 5}},
+          {at: 1200, stream: s, row: {a: 2}}], until: 2000, show: [status],
+        rule: {sql: 'SELECT count(*) AS c FROM s WHERE a > 0 GROUP BY TUMBLINGWINDOW(ss, 1) HAVING count(*) > 1'}}]";
+    let (case, _) = documents(&case.replace("S;", STREAM));
+    let line = Session::default().run("f#1", case.into_iter().next().unwrap()).json_line();
+    let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let figure = |name: &str| answer["status"][name].as_i64().unwrap_or_else(|| panic!("{name} in {line}"));
+    for (node, took, sent, failed, last) in [
+        ("source_s_0", 4, 4, 0, 1200),
+        ("op_3_filter_0", 4, 3, 1, 1200),
+        ("op_4_window_0", 3, 2, 0, 1200),
+        ("op_5_having_0", 2, 1, 0, 2000),
+        ("op_6_project_0", 1, 1, 0, 2000),
+    ] {
+        let found = ["records_in_total", "records_out_total", "exceptions_total", "last_invocation"]
+            .map(|metric| figure(&format!("{node}_{metric}")));
+        assert_eq!(found, [took, sent, failed, last], "{node}");
+    }
+    let text = &answer["status"]["op_3_filter_0_last_exception"];
+    assert_eq!(text, "run Where error: invalid operation string(x) > int64(0)");
+}
+
 #[test]
 fn outcomes() {
     let (good, bad) = ("{S;, expect: []}", "{S;, expect: [[{a: 1}]]}");

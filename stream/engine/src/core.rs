@@ -12,7 +12,7 @@ use crate::emission::Emission;
 use crate::expr::{Range, Scene};
 use crate::group::{Collection, Grouping, Groups, scene, too_many};
 use crate::join;
-use crate::metrics::CoreMetrics;
+use crate::metrics::{CoreMetrics, DECODER, PROJECT};
 use crate::plan::{Plan, Program};
 use crate::table::TableRows;
 use crate::watermark::Watermark;
@@ -122,7 +122,18 @@ impl Core {
 
     /// Passes an error on to the sinks if the rule wants that, and counts it.
     pub(crate) fn fail(&mut self, text: &str, out: &mut Vec<Emission>) {
-        self.metrics.fail(text, self.context.now);
+        self.metrics.fail(text, self.context.now, PROJECT);
+        self.tell(text, out);
+    }
+
+    /// The same for a row that an input could not read, or ask the first condition of, at `now`.
+    pub(crate) fn fail_to_read(&mut self, text: &str, now: i64, out: &mut Vec<Emission>) {
+        self.context.now = now;
+        self.metrics.fail(text, now, DECODER);
+        self.tell(text, out);
+    }
+
+    fn tell(&self, text: &str, out: &mut Vec<Emission>) {
         if self.send_error {
             out.push(Emission::of_error(self.context.now, text));
         }
@@ -275,6 +286,8 @@ impl Core {
 
     /// Join, late filter, aggregate, having, order, limit, projection: what follows a window, or a single row.
     fn emit(&mut self, range: Option<Range>, collection: Collection, out: &mut Vec<Emission>) {
+        self.metrics.windows += 1;
+        self.metrics.last_window = self.context.now;
         let joined = match collection {
             Collection::Rows(rows) => {
                 let was_empty = rows.is_empty();
@@ -308,13 +321,21 @@ impl Core {
     }
 
     fn finish(&mut self, range: Option<Range>, collection: Collection, out: &mut Vec<Emission>) {
+        self.metrics.joined += 1;
         match self.project(range, collection) {
             Ok(Some(mut emissions)) => {
+                self.metrics.held += 1;
                 self.metrics.emitted += emissions.len() as u64;
                 out.append(&mut emissions);
             }
             Ok(None) => {}
-            Err(error) => self.fail(&error.to_string(), out),
+            Err(error) => {
+                let text = error.to_string();
+                let step = self.metrics.fail(&text, self.context.now, PROJECT);
+                // What fails after HAVING has passed it.
+                self.metrics.held += u64::from(matches!(step, "order" | PROJECT));
+                self.tell(&text, out);
+            }
         }
     }
 }

@@ -4,19 +4,65 @@
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CoreMetrics {
     pub(crate) rows_in: u64,
+    /// Rows that early conditions kept.
     pub(crate) rows_kept: u64,
+    /// Collections that left the window.
+    pub(crate) windows: u64,
+    /// Collections that joins left something of.
+    pub(crate) joined: u64,
+    /// Collections that late conditions left something of.
+    pub(crate) filtered: u64,
+    /// Collections that HAVING left something of.
+    pub(crate) held: u64,
+    /// Messages of the projection.
     pub(crate) emitted: u64,
+    /// When a row came last, ms since 1970; 0 for never.
     pub(crate) last_invocation: i64,
-    pub(crate) exceptions: u64,
-    pub(crate) last_exception: String,
-    pub(crate) last_exception_time: i64,
+    /// When a collection left the window last.
+    pub(crate) last_window: i64,
+    /// Of the steps that failed.
+    pub(crate) failures: Vec<Failures>,
 }
 
+/// What went wrong in one step of the plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Failures {
+    pub(crate) step: &'static str,
+    pub(crate) count: u64,
+    pub(crate) last: String,
+    /// When, ms since 1970.
+    pub(crate) at: i64,
+}
+
+/// The step of rows that cannot be read.
+pub(crate) const DECODER: &str = "decoder";
+/// The step of everything a statement computes outside its conditions.
+pub(crate) const PROJECT: &str = "project";
+
+/// Errors name their clause; it tells the step.
+const STEPS: [(&str, &str); 7] = [
+    ("run Where error", "filter"),
+    ("run window trigger error", "window"),
+    ("run Join error", "join"),
+    ("run Group By error", "aggregate"),
+    ("run Having error", "having"),
+    ("run Order By error", "order"),
+    ("error in preprocessor", DECODER),
+];
+
 impl CoreMetrics {
-    pub(crate) fn fail(&mut self, text: &str, now: i64) {
-        self.exceptions += 1;
-        self.last_exception = text.to_string();
-        self.last_exception_time = now;
+    /// Counts an error at the step its text names, else at this one; answers which.
+    pub(crate) fn fail(&mut self, text: &str, now: i64, or: &'static str) -> &'static str {
+        let step = STEPS.iter().find(|(begin, _)| text.starts_with(begin)).map_or(or, |(_, step)| step);
+        let position = self.failures.iter().position(|failures| failures.step == step).unwrap_or_else(|| {
+            self.failures.push(Failures { step, count: 0, last: String::new(), at: 0 });
+            self.failures.len() - 1
+        });
+        let failures = &mut self.failures[position];
+        failures.count += 1;
+        failures.last = text.to_string();
+        failures.at = now;
+        step
     }
 }
 

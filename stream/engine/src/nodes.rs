@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::core::Core;
-use crate::metrics::{ConnectionTimes, NodeMetrics};
+use crate::metrics::{ConnectionTimes, DECODER, Failures, NodeMetrics};
 use crate::{Connection, StreamDef};
 
 /// What is known of one input.
@@ -23,8 +23,8 @@ pub(crate) struct Load {
     pub(crate) latency_us: u64,
 }
 
-/// Name, records in and records out.
-type Step = (&'static str, u64, u64);
+/// Name, records in and records out, and when it worked last.
+type Step = (&'static str, u64, u64, i64);
 
 /// The nodes from the sources to the projection, numbered along the plan.
 pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetrics> {
@@ -35,7 +35,6 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
         index += 1;
         nodes.push(NodeMetrics {
             name: format!("source_{}_0", input.definition.name),
-            exceptions: input.failed,
             connection: input.connection.clone(),
             connection_times: input.times.clone(),
             last_invocation: invoked(input),
@@ -48,11 +47,16 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
             let out = input.received.saturating_sub(input.failed);
             nodes.push(NodeMetrics { name, last_invocation: invoked(input), ..counted(input.received, out) });
         }
+        // Rows that could not be read are the decoder's, or else the source's own.
+        if let Some(node) = nodes.last_mut().filter(|_| input.failed > 0) {
+            failed(node, core.metrics.failures.iter().find(|failures| failures.step == DECODER));
+            node.exceptions = input.failed;
+        }
         heads.push(nodes.len() - 1);
     }
     let first = nodes.len();
     let received = inputs.iter().map(|input| input.received).sum();
-    for (step, records_in, records_out) in steps(core, received) {
+    for (step, records_in, records_out, last_invocation) in steps(core, received) {
         index += 1;
         let name = format!("op_{index}_{step}_0");
         let before = std::mem::take(&mut heads);
@@ -60,22 +64,37 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
         heads.push(nodes.len());
         nodes.push(NodeMetrics {
             name,
-            last_invocation: core.metrics.last_invocation,
+            last_invocation,
             ..counted(records_in, records_out)
         });
     }
-    // The rule has one queue; it is shown at its first operator, and what went wrong at its last.
+    for failures in core.metrics.failures.iter().filter(|failures| failures.step != DECODER) {
+        let of_step = |node: &NodeMetrics| plain(&node.name).ends_with(&format!("_{}", failures.step));
+        let position = nodes[first..].iter().position(of_step).map_or(nodes.len() - 1, |position| first + position);
+        failed(&mut nodes[position], Some(failures));
+    }
+    // The rule has one queue; it is shown at its first operator.
     if let Some(node) = nodes.get_mut(first) {
         node.buffer_length = load.queued;
-        node.exceptions = load.dropped;
+        node.exceptions += load.dropped;
     }
     if let Some(node) = nodes.last_mut() {
         node.latency_us = load.latency_us;
-        node.exceptions += core.metrics.exceptions;
-        node.last_exception.clone_from(&core.metrics.last_exception);
-        node.last_exception_time = core.metrics.last_exception_time;
     }
     nodes
+}
+
+/// Adds what went wrong to a node.
+fn failed(node: &mut NodeMetrics, failures: Option<&Failures>) {
+    let Some(failures) = failures else { return };
+    node.exceptions += failures.count;
+    node.last_exception.clone_from(&failures.last);
+    node.last_exception_time = failures.at;
+}
+
+/// When the projection worked last.
+pub(crate) fn last_output(core: &Core) -> i64 {
+    if core.window.is_some() { core.metrics.last_window } else { core.metrics.last_invocation }
 }
 
 fn counted(records_in: u64, records_out: u64) -> NodeMetrics {
@@ -94,31 +113,44 @@ fn feed(nodes: &mut [NodeMetrics], from: &[usize], name: &str) {
 /// The operators of the plan in their order.
 fn steps(core: &Core, received: u64) -> Vec<Step> {
     let (program, metrics) = (&core.program, &core.metrics);
-    let fed = if core.window.is_some() { metrics.emitted } else { metrics.rows_kept };
     let filtered = program.filter.is_some() || program.late_filter.is_some();
     let early = filtered && program.joins.is_empty() && program.late_filter.is_none();
     let scans = (0..program.inputs).any(|input| program.is_scan(input));
     let lookups = (1..program.inputs).filter(|input| program.is_lookup(*input)).count();
     let joins = program.joins.len() - lookups;
     let incremental = program.aggregates.iter().any(|call| call.incremental);
+    // What each step hands on, which is what the next takes in.
+    let opened = if core.window.is_some() { metrics.windows } else { metrics.rows_kept };
+    let joined = if program.joins.is_empty() { opened } else { metrics.joined };
+    let kept = if filtered && !early { metrics.filtered } else { joined };
+    let held = if program.having.is_some() { metrics.held } else { kept };
     let all = [
         ("watermark", core.watermark.is_some(), received, metrics.rows_in),
         ("analytic", !program.analytic.is_empty(), metrics.rows_in, metrics.rows_in),
         ("filter", early, received, metrics.rows_kept),
-        ("window", core.window.is_some() && !incremental, metrics.rows_kept, metrics.emitted),
-        ("inc_agg_window", incremental, metrics.rows_kept, metrics.emitted),
-        ("join_aligner", scans, fed, fed),
-        ("join", joins > 0, fed, fed),
-        ("lookup", lookups > 0, fed, fed),
-        ("filter", filtered && !early, fed, fed),
-        ("aggregate", !program.group_by.is_empty() && !incremental, fed, fed),
-        ("having", program.having.is_some(), fed, fed),
-        ("windowFunc", !program.numberings.is_empty(), fed, fed),
-        ("order", !program.order_by.is_empty(), fed, fed),
-        ("project", true, fed, metrics.emitted),
+        ("window", core.window.is_some() && !incremental, metrics.rows_kept, opened),
+        ("inc_agg_window", incremental, metrics.rows_kept, opened),
+        ("join_aligner", scans, opened, opened),
+        ("join", joins > 0, opened, joined),
+        ("lookup", lookups > 0, if joins > 0 { joined } else { opened }, joined),
+        ("filter", filtered && !early, joined, kept),
+        ("aggregate", !program.group_by.is_empty() && !incremental, kept, kept),
+        ("having", program.having.is_some(), kept, held),
+        ("windowFunc", !program.numberings.is_empty(), held, held),
+        ("order", !program.order_by.is_empty(), held, held),
+        ("project", true, held, metrics.emitted),
         ("projectset", program.projection.has_srf(), metrics.emitted, metrics.emitted),
     ];
-    all.into_iter().filter(|(_, there, ..)| *there).map(|(name, _, into, out)| (name, into, out)).collect()
+    // What follows the window works when it closes, the rest at each row.
+    let mut last = metrics.last_invocation;
+    let mut steps = Vec::new();
+    for (name, _, into, out) in all.into_iter().filter(|(_, there, ..)| *there) {
+        steps.push((name, into, out, last));
+        if name.ends_with("window") {
+            last = metrics.last_window;
+        }
+    }
+    steps
 }
 
 /// Sinks that take rows; the others take bytes, so that an encoder stands before them.

@@ -30,6 +30,7 @@ impl Core {
             }
             groups => groups,
         };
+        self.metrics.filtered += 1;
         let mut sorted: Vec<(Vec<Value>, Vec<OutRow>)> = Vec::new();
         let mut dropped = false;
         match collection {

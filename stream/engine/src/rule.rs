@@ -485,8 +485,7 @@ fn work(core: &mut Core, open: &mut usize, item: Item, out: &mut Vec<Emission>) 
             ack
         }
         Item::Error(text, ack) => {
-            core.context.now = clock::now_ms();
-            core.fail(&text, out);
+            core.fail_to_read(&text, clock::now_ms(), out);
             ack
         }
         Item::End => {

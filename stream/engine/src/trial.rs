@@ -180,7 +180,7 @@ impl Trial {
             records_in: metrics.emitted,
             records_out: metrics.emitted,
             processed: metrics.emitted,
-            last_invocation: metrics.last_invocation,
+            last_invocation: nodes::last_output(&self.running.core),
             ..NodeMetrics::default()
         };
         nodes::add_sink(&mut nodes, "memory", 0, sink);
@@ -194,8 +194,7 @@ impl Trial {
             match item {
                 Item::Row(input, row, _) => self.running.core.push(input, row, self.now, &mut self.emissions),
                 Item::Error(text, _) => {
-                    self.running.core.context.now = self.now;
-                    self.running.core.fail(&text, &mut self.emissions);
+                    self.running.core.fail_to_read(&text, self.now, &mut self.emissions);
                 }
                 Item::End | Item::Barrier(_) => {}
             }

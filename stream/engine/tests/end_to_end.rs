@@ -97,7 +97,7 @@ async fn a_filter_rule_runs_end_to_end_and_acknowledges() {
     let operators = ["source_demo_0", "op_2_decoder_0", "op_3_filter_0", "op_4_project_0"];
     assert_eq!(names[..4], operators);
     assert_eq!(names[4..], ["op_memory_0_0_transform_0", "sink_memory_0_0"]);
-    assert_eq!((metrics[0].records_in, metrics[3].exceptions, metrics[5].records_out), (4, 1, 4));
+    assert_eq!((metrics[0].records_in, metrics[1].exceptions, metrics[5].records_out), (4, 1, 4));
     let nodes = edgeward_engine::topology(&metrics);
     assert_eq!(nodes["edges"]["op_4_project"][0], "op_memory_0_0_transform");
     rule.stop().await;
