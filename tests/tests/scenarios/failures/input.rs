@@ -127,7 +127,7 @@ fn wrong_sql_gets_ekuipers_error() {
                 400,
                 "teleport",
             ),
-            ("POST", "/rules", json!({"id": "r", "actions": [{"log": {}}]}).to_string(), 400, "SQL"),
+            ("POST", "/rules", json!({"id": "r", "actions": [{"log": {}}]}).to_string(), 400, "neither sql"),
             ("POST", "/rules", "{".to_owned(), 400, ""),
             ("POST", "/streams", stream_of("CREATE STREAM"), 400, ""),
             (
