@@ -62,11 +62,7 @@ pub(crate) fn of(core: &Core, inputs: &[Input<'_>], load: Load) -> Vec<NodeMetri
         let before = std::mem::take(&mut heads);
         feed(&mut nodes, &before, &name);
         heads.push(nodes.len());
-        nodes.push(NodeMetrics {
-            name,
-            last_invocation,
-            ..counted(records_in, records_out)
-        });
+        nodes.push(NodeMetrics { name, last_invocation, ..counted(records_in, records_out) });
     }
     for failures in core.metrics.failures.iter().filter(|failures| failures.step != DECODER) {
         let of_step = |node: &NodeMetrics| plain(&node.name).ends_with(&format!("_{}", failures.step));
