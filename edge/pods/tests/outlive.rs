@@ -78,8 +78,10 @@ async fn a_runtime_that_cannot_run_pods_is_told() {
     std::fs::remove_file(&program).unwrap();
     let pid = std::fs::read_to_string(node.options.run_dir.join("containerd.pid")).unwrap();
     assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
-    let told = tokio::time::timeout(limit, trouble.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
-    assert!(told.as_deref().is_some_and(|reason| reason.contains("containerd")), "{told:?}");
+    // The first that is heard may be the connection that broke.
+    let named = |reason: &Option<String>| reason.as_deref().is_some_and(|reason| reason.contains("containerd"));
+    let told = tokio::time::timeout(limit, trouble.wait_for(named)).await.is_ok();
+    assert!(told, "told: {:?}", node.handle.trouble().borrow());
 
     std::os::unix::fs::symlink(installed, &program).unwrap();
     let over = tokio::time::timeout(limit, trouble.wait_for(Option::is_none)).await.is_ok();
