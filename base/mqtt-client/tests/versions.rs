@@ -221,11 +221,11 @@ async fn subscriptions_have_options_and_can_be_shared() {
     publish(&two, "kept", "foreign", QoS::AtLeastOnce, false).await;
     assert_eq!(payload(&mut to_one).await, "foreign");
     for handle in [&one, &two] {
-        patiently(handle.subscribe(filters("$share/g/work/#", QoS::AtLeastOnce))).await.unwrap();
+        patiently(handle.subscribe(filters("$share/g/jobs/#", QoS::AtLeastOnce))).await.unwrap();
     }
     let jobs = ["1", "2", "3", "4"];
     for job in jobs {
-        publish(&one, "work/x", job, QoS::AtLeastOnce, false).await;
+        publish(&one, "jobs/x", job, QoS::AtLeastOnce, false).await;
     }
     let mut done = Vec::new();
     while done.len() < jobs.len() {
