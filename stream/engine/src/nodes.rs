@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::Core;
 use crate::metrics::{ConnectionTimes, DECODER, Failures, NodeMetrics};
-use crate::{Connection, StreamDef};
+use crate::{Connection, Stream, StreamDef};
 
 /// What is known of one input.
 pub(crate) struct Input<'a> {
@@ -13,6 +13,19 @@ pub(crate) struct Input<'a> {
     pub(crate) failed: u64,
     pub(crate) connection: Option<Connection>,
     pub(crate) times: ConnectionTimes,
+}
+
+impl<'a> Input<'a> {
+    /// A stream that gave the rule so many rows.
+    pub(crate) fn of(stream: &'a Stream, received: u64) -> Input<'a> {
+        Input {
+            definition: stream.definition(),
+            received,
+            failed: stream.failed(),
+            connection: stream.connection(),
+            times: stream.connection_times(),
+        }
+    }
 }
 
 /// What is known of the rule's queue and thread.

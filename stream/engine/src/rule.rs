@@ -294,16 +294,7 @@ impl Shared {
         };
         let input = |(stream, attachment): &'_ (Arc<Stream>, Attachment)| (stream.clone(), attachment.received());
         let inputs: Vec<(Arc<Stream>, u64)> = self.inputs.iter().map(input).collect();
-        let inputs: Vec<nodes::Input<'_>> = inputs
-            .iter()
-            .map(|(stream, received)| nodes::Input {
-                definition: stream.definition(),
-                received: *received,
-                failed: stream.failed(),
-                connection: stream.connection(),
-                times: stream.connection_times(),
-            })
-            .collect();
+        let inputs: Vec<_> = inputs.iter().map(|(stream, received)| nodes::Input::of(stream, *received)).collect();
         let load = nodes::Load {
             queued: self.queue.len() as u64,
             dropped: self.queue.dropped(),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::core::Core;
-use crate::metrics::{ConnectionTimes, NodeMetrics};
+use crate::metrics::NodeMetrics;
 use crate::queue::Queue;
 use crate::rule::stream_filter;
 use crate::source::Message;
@@ -162,17 +162,8 @@ impl Trial {
     /// The nodes of the plan, before the memory sink that stands for all.
     fn nodes(&self) -> Vec<NodeMetrics> {
         let received = self.running.attachments.iter().map(Attachment::received);
-        let inputs: Vec<(Arc<Stream>, u64)> = self.streams.iter().cloned().zip(received).collect();
-        let inputs: Vec<nodes::Input<'_>> = inputs
-            .iter()
-            .map(|(stream, received)| nodes::Input {
-                definition: stream.definition(),
-                received: *received,
-                failed: stream.failed(),
-                connection: None,
-                times: ConnectionTimes::default(),
-            })
-            .collect();
+        let inputs: Vec<_> =
+            self.streams.iter().zip(received).map(|(stream, received)| nodes::Input::of(stream, received)).collect();
         let mut nodes = nodes::of(&self.running.core, &inputs, nodes::Load::default());
         let metrics = &self.running.core.metrics;
         let sink = NodeMetrics {
